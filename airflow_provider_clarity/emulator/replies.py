@@ -1,0 +1,88 @@
+"""Replies that a well-behaved server never gives; both halves use them for their faults.
+
+Invariant: :class:`Dropped` closes the TCP connection under the request without a byte of a reply. That needs the
+connection, which the servers of ``server.py`` put into the scope of each request under ``TRANSPORT``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+TRANSPORT = "emulator.transport"
+PAGE = b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n"
+PIECES = 20
+
+
+def html_page() -> Response:
+    """Return what a proxy in the way would answer: status 200 and a page that is neither JSON nor a picture."""
+    return Response(PAGE, media_type="text/html")
+
+
+class Dropped(Response):
+    """Closes the connection without a reply."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's names
+        transport: asyncio.Transport = scope[TRANSPORT]
+        transport.abort()
+        await _closed(receive)
+
+
+class Hanging(Response):
+    """Never answers, for so many seconds or until the client goes away; then closes the connection."""
+
+    def __init__(self, seconds: float, stop: asyncio.Event) -> None:
+        super().__init__()
+        self._seconds, self._stop = seconds, stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        waits = [asyncio.ensure_future(_closed(receive)), asyncio.ensure_future(self._stop.wait())]
+        await asyncio.wait(waits, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await Dropped()(scope, receive, send)
+
+
+class Truncated(Response):
+    """Promises the whole body, sends half of it and closes the connection."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__()
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytes(self._whole.body)
+        await send(_start(self._whole))
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        transport: asyncio.Transport = scope[TRANSPORT]
+        transport.close()
+        await _closed(receive)
+
+
+class Dripping(Response):
+    """Sends the right reply in ``PIECES`` pieces, with a pause after each."""
+
+    def __init__(self, whole: Response, pause: float) -> None:
+        super().__init__()
+        self._whole, self._pause = whole, pause
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's names
+        body = bytes(self._whole.body)
+        size = max(1, -(-len(body) // PIECES))
+        await send(_start(self._whole))
+        for at in range(0, len(body), size):
+            await send({"type": "http.response.body", "body": body[at : at + size], "more_body": True})
+            await asyncio.sleep(self._pause)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _start(response: Response) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+
+
+async def _closed(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
