@@ -1,0 +1,265 @@
+"""Objects in Cloud Storage: read and written with preconditions, errors translated once.
+
+Invariants: every write names the generation it expects, so each is safe to repeat and the library's own retries are on.
+A repeat whose first sending succeeded unseen meets 412: ``GenerationConflict`` therefore means "read again", never
+"somebody else did it". None as an answer means that the object (or that generation of it) is not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from airflow_provider_clarity.exceptions import ClarityDeliveryError
+from airflow_provider_clarity.storage._errors import (
+    EmptyRangeError,
+    GenerationConflict,
+    ObjectMissingError,
+    translated,
+)
+from airflow_provider_clarity.storage.uris import GsUri
+
+__all__ = ["GenerationConflict", "JsonObject", "ObjectStore", "StoredObject"]
+
+_JSON: Final = "application/json"
+_REREADS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One generation of an object, without its bytes.
+
+    :param uri: where it is
+    :param generation: changes whenever the bytes are replaced
+    :param size: in bytes
+    :param content_type: as stored; nobody checked it against the bytes
+    :param metadata: custom metadata
+    :param updated: when it was last changed, aware
+    """
+
+    uri: GsUri
+    generation: int
+    size: int
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A JSON document and the generation it was read at.
+
+    :param value: the parsed document
+    :param generation: name it in the update that builds on the value
+    """
+
+    value: Any
+    generation: int
+
+
+class ObjectStore:
+    """Cloud Storage as this package needs it. Synchronous; may be used from several threads as far as the client may.
+
+    Every method raises, besides what it names: ``ClarityAuthError`` (credentials refused, permission missing),
+    ``ClarityInputError`` (no such bucket), ``ClarityDeliveryError`` (retryable where it may pass).
+
+    :param client: from ``google-cloud-storage``; it honours ``STORAGE_EMULATOR_HOST`` by itself
+    :param user_project: who pays for requests to a requester-pays bucket
+    :param timeout: seconds for one request
+    :param patience: seconds for one call with all its repeats
+    """
+
+    def __init__(
+        self, client: storage.Client, *, user_project: str | None = None, timeout: float = 60, patience: float = 120
+    ) -> None:
+        self._client: Any = client  # the library is untyped
+        self._user_project = user_project
+        self._how: dict[str, Any] = {"timeout": timeout, "retry": DEFAULT_RETRY.with_timeout(patience)}
+
+    def stat(self, uri: GsUri, *, generation: int | None = None) -> StoredObject | None:
+        """Look at an object.
+
+        :param generation: this one; without it, the live one
+        """
+        blob = self._blob(uri, generation)
+        try:
+            with translated("get", uri):
+                blob.reload(**self._how)
+        except ObjectMissingError:
+            return None
+        return _stored(blob)
+
+    def read(self, uri: GsUri, *, generation: int, start: int = 0, length: int | None = None) -> bytes | None:
+        """Read the bytes as they are stored (nothing is decompressed on the way).
+
+        :param generation: of which generation
+        :param start: the first byte
+        :param length: how many at most; without it, all
+        :return: fewer bytes than asked for where the object ends
+        """
+        if length is not None and length <= 0:
+            return b""
+        ranged: dict[str, Any] = {"raw_download": True}
+        if start or length is not None:
+            ranged |= {"start": start, "checksum": None}  # a part has no checksum to compare with
+            ranged |= {} if length is None else {"end": start + length - 1}
+        try:
+            with translated("get", uri):
+                data: bytes = self._blob(uri, generation).download_as_bytes(**ranged, **self._how)
+        except ObjectMissingError:
+            return None
+        except EmptyRangeError:
+            return b""
+        return data
+
+    def create(
+        self,
+        uri: GsUri,
+        data: bytes,
+        *,
+        if_generation_match: int,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredObject:
+        """Write an object as a whole.
+
+        :param if_generation_match: 0 if there must be none, else the generation to replace
+        :raises GenerationConflict: there is another generation; it may be this very call's, so read it again
+        """
+        blob = self._blob(uri)
+        blob.metadata = dict(metadata or {})
+        with translated("create", uri):
+            try:
+                blob.upload_from_string(
+                    data, content_type=content_type, if_generation_match=if_generation_match, **self._how
+                )
+            except ObjectMissingError:
+                raise GenerationConflict(uri) from None
+        return _stored(blob)
+
+    def update_metadata(
+        self, uri: GsUri, metadata: Mapping[str, str], *, if_generation_match: int
+    ) -> StoredObject | None:
+        """Add or replace keys of the custom metadata; other keys stay.
+
+        :param if_generation_match: of which generation
+        :raises GenerationConflict: another generation is live
+        """
+        blob = self._blob(uri)
+        blob.metadata = dict(metadata)
+        try:
+            with translated("update", uri):
+                blob.patch(if_generation_match=if_generation_match, **self._how)
+        except ObjectMissingError:
+            return None
+        return _stored(blob)
+
+    def rewrite(
+        self,
+        source: StoredObject,
+        destination: GsUri,
+        *,
+        if_generation_match: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> StoredObject | None:
+        """Copy one generation, inside Cloud Storage and as a whole, also between buckets.
+
+        :param source: its URI and generation are copied; not its content type and metadata
+        :param if_generation_match: 0 if there must be nothing at the destination, else the generation to replace
+        :return: the new object; None if that generation of the source is not there
+        :raises GenerationConflict: the destination is at another generation; it may be this very call's
+        """
+        blob = self._blob(destination)
+        blob.content_type = content_type
+        blob.metadata = dict(metadata)
+        original = self._blob(source.uri, source.generation)
+        try:
+            token: str | None = None
+            while True:
+                with translated("create", destination):
+                    token, _, _ = blob.rewrite(
+                        original, token=token, if_generation_match=if_generation_match, **self._how
+                    )
+                if token is None:
+                    return _stored(blob)
+        except ObjectMissingError:
+            return None
+
+    def delete(self, uri: GsUri, *, generation: int) -> bool:
+        """Delete this generation and no other.
+
+        :return: whether it was there; False also where a repeat meets the first sending's success
+        """
+        try:
+            with translated("delete", uri):
+                self._blob(uri, generation).delete(**self._how)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def list(self, prefix: GsUri, *, start: str | None = None, end: str | None = None) -> Iterator[StoredObject]:
+        """Give the objects under a prefix in the order of their names, page by page.
+
+        :param prefix: the bucket, and what names begin with
+        :param start: the first name, inclusive
+        :param end: the name to stop before
+        """
+        with translated("list", prefix):
+            for blob in self._client.list_blobs(
+                self._client.bucket(prefix.bucket, user_project=self._user_project),
+                prefix=prefix.name or None,
+                start_offset=start,
+                end_offset=end,
+                **self._how,
+            ):
+                yield _stored(blob)
+
+    def create_json(self, uri: GsUri, value: object, *, if_generation_match: int) -> StoredObject:
+        """Write a JSON document; see `create`.
+
+        :param value: what ``json.dumps`` takes
+        """
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return self.create(uri, text.encode(), if_generation_match=if_generation_match, content_type=_JSON)
+
+    def read_json(self, uri: GsUri) -> JsonObject | None:
+        """Read a JSON document with the generation to name in an update.
+
+        :raises ClarityDeliveryError: it is no JSON, or is being replaced faster than it can be read (retryable)
+        """
+        for _ in range(_REREADS):
+            found = self.stat(uri)
+            if found is None:
+                return None
+            data = self.read(uri, generation=found.generation)
+            if data is None:
+                continue  # replaced between the two requests
+            try:
+                return JsonObject(json.loads(data), found.generation)
+            except ValueError:
+                raise ClarityDeliveryError(
+                    f"{uri} is not readable JSON. Nothing was changed. Look at it; it was not written by this package."
+                ) from None
+        raise GenerationConflict(uri)
+
+    def _blob(self, uri: GsUri, generation: int | None = None) -> Any:  # noqa: ANN401 - the library is untyped
+        bucket = self._client.bucket(uri.bucket, user_project=self._user_project)
+        return bucket.blob(uri.name, generation=generation)
+
+
+def _stored(blob: Any) -> StoredObject:  # noqa: ANN401 - the library is untyped; values are narrowed here
+    return StoredObject(
+        uri=GsUri(blob.bucket.name, blob.name),
+        generation=int(blob.generation),
+        size=int(blob.size or 0),
+        content_type=blob.content_type,
+        metadata=dict(blob.metadata or {}),
+        updated=blob.updated,
+    )
