@@ -17,6 +17,7 @@ import requests
 import urllib3.exceptions
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
+from google.resumable_media import DataCorruption
 
 from airflow_provider_clarity.exceptions import (
     ClarityAuthError,
@@ -86,7 +87,7 @@ def translated(operation: Operation, uri: GsUri) -> Iterator[None]:
     except RetryError as error:
         cause = error.cause
         raise _translate(cause if isinstance(cause, Exception) else error, operation, uri) from None
-    except (GoogleAPICallError, GoogleAuthError, *_PASSING_TROUBLE) as error:
+    except (GoogleAPICallError, GoogleAuthError, DataCorruption, *_PASSING_TROUBLE) as error:
         raise _translate(error, operation, uri) from None
 
 

@@ -24,35 +24,38 @@ _FRAME_SIZE: Final = 7  # length, precision, height, width
 def read(data: bytes) -> Header | NeedMore | NotAPicture:
     """Read from the beginning of a file that starts with `MAGIC`."""
     exif = b""
-    at = 2
+    at = len(MAGIC) - 1
+    while True:
+        marker, at = _marker(data, at)
+        if marker in _ENDS:
+            return NotAPicture("a JPEG without a frame header")
+        if marker is None or at + _FRAME_SIZE > len(data):
+            return NeedMore(max(at + _FRAME_SIZE, len(data) + 1))
+        if marker in _FRAMES:
+            return _frame(data, at, swapped=swaps_sides(exif))
+        (length,) = struct.unpack_from(">H", data, at)
+        if length < _SHORTEST_SEGMENT:
+            return NotAPicture("a JPEG with a broken segment")
+        if at + length > len(data):
+            return NeedMore(at + length + 2)
+        if marker == _APP1 and data.startswith(_EXIF, at + 2):
+            exif += data[at + 2 + len(_EXIF) : at + length]  # a second EXIF segment continues the first
+        at += length
+
+
+def _marker(data: bytes, at: int) -> tuple[int | None, int]:
+    """Give the next marker that a length follows, and where that is; None where the data ends before."""
     while True:
         at = data.find(_FILL, at)
-        if at < 0:
-            return NeedMore(len(data) + 2)
-        if at + 2 > len(data):
-            return NeedMore(at + 2)
+        if at < 0 or at + 2 > len(data):
+            return None, len(data)
         marker = data[at + 1]
         if marker == _FILL:
             at += 1
         elif marker == _STUFFED or marker in _BARE:
             at += 2
-        elif marker in _ENDS:
-            return NotAPicture("a JPEG without a frame header")
-        elif at + 2 + _FRAME_SIZE > len(data):
-            return NeedMore(at + 2 + _FRAME_SIZE)
-        elif marker in _FRAMES:
-            return _frame(data, at + 2, swapped=swaps_sides(exif))
         else:
-            (length,) = struct.unpack_from(">H", data, at + 2)
-            after = at + 2 + length
-            if length < _SHORTEST_SEGMENT:
-                return NotAPicture("a JPEG with a broken segment")
-            if after > len(data):
-                return NeedMore(after + 2)
-            if marker == _APP1 and data.startswith(_EXIF, at + 4):
-                # A second EXIF segment continues the first; it has the mark again.
-                exif += data[at + 4 + len(_EXIF) : after]
-            at = after
+            return marker, at + 2
 
 
 def _frame(data: bytes, at: int, *, swapped: bool) -> Header | NotAPicture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from airflow_provider_clarity.storage._exif import swaps_sides
@@ -23,23 +24,15 @@ _FOURTEEN: Final = 0x3FFF
 
 def read(data: bytes) -> Header | NeedMore | NotAPicture:
     """Read from the beginning of a file that starts with `MAGIC`."""
-    if len(data) < _NEEDED:
-        if not _FORM.startswith(data[8:_FIRST_CHUNK]):
-            return NotAPicture("a RIFF file, but no WEBP")
-        return NeedMore(_NEEDED)
-    (riff,) = struct.unpack_from("<I", data, 4)
-    if data[8:_FIRST_CHUNK] != _FORM:
+    if not _FORM.startswith(data[8:_FIRST_CHUNK]):
         return NotAPicture("a RIFF file, but no WEBP")
-    length = riff + 8
-    match data[_FIRST_CHUNK : _FIRST_CHUNK + 4]:
-        case b"VP8 ":
-            return _lossy(data, length)
-        case b"VP8L":
-            return _lossless(data, length)
-        case b"VP8X":
-            return _extended(data, length)
-        case _:
-            return NotAPicture("a WEBP with a broken header")
+    if len(data) < _NEEDED:
+        return NeedMore(_NEEDED)
+    reader = _KINDS.get(data[_FIRST_CHUNK : _FIRST_CHUNK + 4])
+    if reader is None:
+        return NotAPicture("a WEBP with a broken header")
+    (riff,) = struct.unpack_from("<I", data, 4)
+    return reader(data, riff + 8)
 
 
 def _lossy(data: bytes, length: int) -> Header | NotAPicture:
@@ -78,3 +71,10 @@ def _extended(data: bytes, length: int) -> Header | NeedMore:
             return Header("WEBP", height, width, alpha, length) if swapped else known
         at = after
     return known
+
+
+_KINDS: Final[dict[bytes, Callable[[bytes, int], Header | NeedMore | NotAPicture]]] = {
+    b"VP8 ": _lossy,
+    b"VP8L": _lossless,
+    b"VP8X": _extended,
+}

@@ -71,7 +71,7 @@ class Promotion:
     warnings: tuple[str, ...] = ()
 
 
-def promote(  # noqa: PLR0913 - who, where, what, and the rule
+def promote(  # noqa: PLR0913, PLR0917 - who, where, what, and the rule
     store: ObjectStore,
     staged: Staged,
     destination: GsUri,

@@ -1,7 +1,7 @@
 """Whether a verified picture may take its final name. Pure, per the rules of docs/design.md, "Promotion".
 
-Invariants: what is not ours is overwritten only if the user said ``overwrite``, and never if it appeared after we looked
-at the name. A picture from an older generation of the source never replaces one from a newer.
+Invariants: what is not ours is overwritten only if the user said ``overwrite``, and never if it appeared after we
+looked at the name. A picture from an older generation of the source never replaces one from a newer.
 """
 
 from __future__ import annotations
@@ -64,14 +64,17 @@ def decide_promotion(
     theirs = Provenance.from_metadata(destination.metadata)
     if theirs is None or not theirs.has_source(mine.source):
         return _foreign(destination, theirs, if_exists, seen)
+    return _ours(destination, theirs, mine, if_exists)
+
+
+def _ours(destination: StoredObject, theirs: Provenance, mine: Provenance, if_exists: IfExists) -> Decision:
     if theirs.identity == mine.identity:
         return AlreadyDone()
-    if mine.source_generation is not None and theirs.source_generation is not None:
-        if theirs.source_generation < mine.source_generation:
-            return Promote(destination.generation)
-        if theirs.source_generation > mine.source_generation:
-            return Superseded()
-    if if_exists in {"overwrite", "update"}:
+    before, now = theirs.source_generation or 0, mine.source_generation or 0
+    known = bool(before and now)
+    if known and before > now:
+        return Superseded()
+    if (known and before < now) or if_exists in {"overwrite", "update"}:
         return Promote(destination.generation)
     return Undeliverable(
         f'{destination.uri} was made from the same source with other parameters meanwhile, and if_exists="{if_exists}"'

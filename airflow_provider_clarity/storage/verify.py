@@ -88,7 +88,10 @@ def judge(  # noqa: PLR0913 - each is a fact of its own
         return Verdict(f"it is {header.format} instead of {expected_format}")
     if source_pixels is None:
         return Verdict(None)
-    upright, turned = _larger(header.pixels, source_pixels, factor), _larger(header.pixels[::-1], source_pixels, factor)
+    upright, turned = (
+        _larger(header.pixels, source_pixels, factor),
+        _larger((header.height, header.width), source_pixels, factor),
+    )
     if not (upright or turned):
         return Verdict(f"it has {_size(header.pixels)} pixels, not more than the source's {_size(source_pixels)}")
     notes = _notes(header.pixels, source_pixels, factor, turned=not upright)
