@@ -26,6 +26,7 @@ class Dropped(Response):
     """Closes the connection without a reply."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's names
+        """Close the connection."""
         transport: asyncio.Transport = scope[TRANSPORT]
         transport.abort()
         await _closed(receive)
@@ -39,6 +40,7 @@ class Hanging(Response):
         self._seconds, self._stop = seconds, stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, then close the connection."""
         waits = [asyncio.ensure_future(_closed(receive)), asyncio.ensure_future(self._stop.wait())]
         await asyncio.wait(waits, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -54,6 +56,7 @@ class Truncated(Response):
         self._whole = whole
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send half, then close the connection."""
         body = bytes(self._whole.body)
         await send(_start(self._whole))
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
@@ -70,6 +73,7 @@ class Dripping(Response):
         self._whole, self._pause = whole, pause
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's names
+        """Send the pieces."""
         body = bytes(self._whole.body)
         size = max(1, -(-len(body) // PIECES))
         await send(_start(self._whole))
