@@ -1,0 +1,1 @@
+"""A real Airflow and the emulator, as subprocesses of one command."""

@@ -1,0 +1,195 @@
+"""How to speak to a running Airflow: over REST to Airflow 3, through a helper process to Airflow 2.11.
+
+Airflow 2.11 would need a webserver for its REST API, which takes longer to start than everything else together; a
+command of its CLI takes five seconds. One helper that has Airflow loaded and reads commands answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+from urllib.parse import quote
+
+import httpx
+
+from airflow_provider_clarity.demo.airflow_env import AirflowSetup
+
+
+class AirflowApiError(RuntimeError):
+    """Airflow refused what was asked. The message says what."""
+
+
+@dataclass(frozen=True)
+class AirflowTask:
+    """A task instance, as Airflow reports it.
+
+    :param task_id: its task
+    :param map_index: -1 where it is not mapped
+    :param state: such as ``deferred``; ``None`` before it is scheduled
+    :param try_number: from 1
+    :param pid: the process that runs it, or ran it last
+    """
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    pid: int | None
+
+
+class RestApi:
+    """The REST API of Airflow 3.
+
+    :param setup: where it lives
+    """
+
+    def __init__(self, setup: AirflowSetup) -> None:
+        self._setup = setup
+        self._http = httpx.Client(base_url=setup.url, timeout=30, trust_env=False)
+
+    def healthy(self) -> bool:
+        """Tell whether scheduler, triggerer and DAG processor have reported."""
+        try:
+            parts = self._http.get("/api/v2/monitor/health").json()
+        except (httpx.TransportError, ValueError):
+            return False
+        return all((part or {}).get("status") == "healthy" for part in parts.values())
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Tell whether a DAG has been read."""
+        return self._call("GET", f"/dags/{quote(dag_id)}", absent_is=None) is not None
+
+    def import_errors(self) -> list[str]:
+        """List what could not be read in the DAGs folder."""
+        errors = self._call("GET", "/importErrors")["import_errors"]
+        return [f"{one['filename']}: {one['stack_trace']}" for one in errors]
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a run."""
+        body = {"dag_run_id": run_id, "conf": dict(conf), "logical_date": None}
+        self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", body)
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, so that they run again."""
+        self._call("POST", f"{self._run(dag_id, run_id)}/clear", {"dry_run": False, "only_failed": False})
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run."""
+        return str(self._call("GET", self._run(dag_id, run_id))["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[AirflowTask]:
+        """List the task instances of a run."""
+        found: list[AirflowTask] = []
+        while True:
+            path = f"{self._run(dag_id, run_id)}/taskInstances?limit=100&offset={len(found)}"
+            page = self._call("GET", path)["task_instances"]
+            found += [
+                AirflowTask(one["task_id"], one["map_index"], one["state"], one["try_number"], one["pid"])
+                for one in page
+            ]
+            if not page:
+                return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str, map_index: int) -> Any:  # noqa: ANN401
+        """Return an XCom; ``None`` where there is none."""
+        path = f"{self._run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
+        entry = self._call("GET", f"{path}?map_index={map_index}", absent_is=None)
+        return None if entry is None else entry["value"]
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self._http.close()
+
+    @staticmethod
+    def _run(dag_id: str, run_id: str) -> str:
+        return f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+
+    def _call(self, method: str, path: str, body: object = None, **absent_is: None) -> Any:  # noqa: ANN401
+        if "Authorization" not in self._http.headers:
+            self._sign_in()
+        reply = self._http.request(method, f"/api/v2{path}", json=body)
+        if reply.status_code == httpx.codes.NOT_FOUND and absent_is:
+            return None
+        if reply.is_error:
+            raise AirflowApiError(f"{method} {path}: {reply.status_code} {reply.text[:500]}")
+        return reply.json()
+
+    def _sign_in(self) -> None:
+        known = {"username": self._setup.user, "password": self._setup.password}
+        reply = self._http.post("/auth/token", json=known)
+        if reply.is_error:
+            raise AirflowApiError(f"Airflow did not let {self._setup.user} in: {reply.status_code}.")
+        self._http.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
+
+
+class HelperApi:
+    """The helper process of Airflow 2.11, see ``airflow2_helper.py``.
+
+    :param process: the helper, its standard input and output being text pipes
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+
+    def healthy(self) -> bool:
+        """Tell whether scheduler and triggerer have reported."""
+        return bool(self._ask("healthy"))
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Tell whether a DAG has been read."""
+        return bool(self._ask("has_dag", dag_id=dag_id))
+
+    def import_errors(self) -> list[str]:
+        """List what could not be read in the DAGs folder."""
+        return list(self._ask("import_errors"))
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a run."""
+        self._ask("trigger", dag_id=dag_id, run_id=run_id, conf=dict(conf))
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, so that they run again."""
+        self._ask("clear", dag_id=dag_id, run_id=run_id)
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run."""
+        return str(self._ask("run_state", dag_id=dag_id, run_id=run_id))
+
+    def tasks(self, dag_id: str, run_id: str) -> list[AirflowTask]:
+        """List the task instances of a run."""
+        return [AirflowTask(**one) for one in self._ask("tasks", dag_id=dag_id, run_id=run_id)]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str, map_index: int) -> Any:  # noqa: ANN401
+        """Return an XCom; ``None`` where there is none."""
+        return self._ask("xcom", dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index)
+
+    def close(self) -> None:
+        """Let the helper end."""
+        _pipe(self._process.stdin).close()
+
+    def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401
+        with self._lock:
+            _pipe(self._process.stdin).write(json.dumps([command, arguments]) + "\n")
+            _pipe(self._process.stdin).flush()
+            line = _pipe(self._process.stdout).readline()
+        if not line:
+            raise AirflowApiError("The helper of Airflow 2 has ended; its log is in the folder of the processes.")
+        status, answer = json.loads(line)
+        if status != "ok":
+            raise AirflowApiError(f"{command}: {answer}")
+        return answer
+
+
+AirflowApi = RestApi | HelperApi
+"""What the demo and the tests ask; both answer alike."""
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise AirflowApiError("The helper of Airflow 2 has no pipe.")
+    return pipe
