@@ -1,0 +1,365 @@
+"""What to do next for one image: the decision on which every purchase rests.
+
+:func:`next_action` is asked again and again with what is known by then, until it says to wait or that all is over. It
+is pure, so the waiting and the deferring operator, a first try and a fifth one cannot drift apart.
+
+Invariants, each a property in the tests:
+
+- a first POST of an attempt leaves only with its intent recorded, and only where the destination and staging were
+  looked at and hold nothing;
+- a second POST of a UUID leaves only where no acknowledgement is known, a look-up was answered without news just
+  before, and destination and staging were looked at again since the last POST;
+- another attempt begins only after the outcome of the last, and only where :func:`~.policy.may_buy_again` says so;
+- silence never leads to a purchase: it leads to *lost*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_clarity.batch.policy import OnLost, Verdict, may_buy_again
+from airflow_provider_clarity.batch.record import Attempt, Failure
+
+Staged = Literal["empty", "ready", "broken"]
+LookStatus = Literal["processing", "success", "failed", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers that the decisions rest on, in seconds where nothing else is said.
+
+    :param max_attempts: purchases that a round may make
+    :param resubmit_window: how long after the first POST the same UUID may be sent again
+    :param resubmit_after: least age of the last POST
+    :param look_is_fresh: how old the look-up before a second POST may be
+    :param item_timeout: silence after which a task counts as lost
+    :param upload_grace: how long a successful task's upload may be on its way
+    :param lease: how long a claim is good for a POST
+    """
+
+    max_attempts: int = 3
+    on_lost: OnLost = "fail"
+    resubmit_window: float = 24 * 3600
+    resubmit_after: float = 1.0
+    look_is_fresh: float = 5.0
+    item_timeout: float = 900.0
+    upload_grace: float = 30.0
+    lease: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An answered look-up of a task.
+
+    :param at: epoch seconds of the answer
+    :param image_url: whether the answer holds the address of the picture (the address itself stays with the engine)
+    :param priced: whether it says what the task cost
+    """
+
+    status: LookStatus
+    at: float
+    image_url: bool = False
+    priced: bool = False
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known of an image by now. None means: nobody looked yet, or not since the last POST.
+
+    :param verdict: of the destination
+    :param staged: what lies in staging
+    :param staged_at: when that was seen
+    :param attempt: the last one of the record
+    :param in_round: purchases that this round has made
+    :param claimed: whether this process holds the claim for the next POST of the open attempt
+    :param may_claim_at: from when on it may take the claim; infinity for never
+    :param response: last answered getResponse
+    :param details: last answered getTaskDetails
+    :param succeeded_at: when the success of the open attempt was first seen
+    :param look_at: when the next getResponse is due
+    :param send_at: when the next POST may leave: the pace
+    :param unfetched: whether the picture's address was tried in vain
+    """
+
+    run_key: str
+    round_number: int = 0
+    verdict: Verdict | None = None
+    staged: Staged | None = None
+    staged_at: float = 0.0
+    attempt: Attempt | None = None
+    in_round: int = 0
+    claimed: bool = False
+    may_claim_at: float = 0.0
+    response: Look | None = None
+    details: Look | None = None
+    succeeded_at: float | None = None
+    look_at: float = 0.0
+    send_at: float = 0.0
+    unfetched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtDestination:
+    """See what lies at the final name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtStaging:
+    """See what the service uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskResponse:
+    """Ask getResponse for the last attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskDetails:
+    """Ask getTaskDetails for the last attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buy:
+    """Record the intent of attempt ``n``, then POST it."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendAgain:
+    """Claim the open attempt and POST the same UUID once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Give the picture in staging its final name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Fetch the picture from its address and put it into staging."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Record the outcome of the open attempt."""
+
+    outcome: Literal["failed", "lost"]
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing more can or need be done in this round."""
+
+    outcome: Literal["done", "stale", "foreign", "exists", "failed"]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be done before ``until``, epoch seconds."""
+
+    until: float
+
+
+Action = (
+    LookAtDestination
+    | LookAtStaging
+    | AskResponse
+    | AskDetails
+    | Buy
+    | SendAgain
+    | Promote
+    | Recover
+    | End
+    | Finish
+    | Wait
+)
+
+_VERDICTS: dict[Verdict, Finish] = {
+    "done": Finish("done"),
+    "stale": Finish("stale"),
+    "foreign": Finish("foreign"),
+    "error": Finish("exists"),
+}
+
+
+def next_action(view: View, now: float, rules: Rules) -> Action:
+    """Decide what to do next for one image.
+
+    :param view: what is known by now
+    :param now: epoch seconds
+    :param rules: the numbers
+    """
+    if view.verdict is None:
+        return LookAtDestination()
+    if view.verdict != "buy":
+        return _VERDICTS[view.verdict]
+    attempt = view.attempt
+    if attempt is None:
+        return Buy(1) if now >= view.send_at else Wait(view.send_at)
+    if view.staged is None:
+        return LookAtStaging()
+    if view.staged == "ready":
+        return _ready(view, attempt)
+    if attempt.outcome is not None:
+        return _after_outcome(view, attempt, now, rules)
+    if attempt.last_sent_at is None:
+        return _send(view, now)
+    return _open(view, attempt, now, rules)
+
+
+def _ready(view: View, attempt: Attempt) -> Action:
+    """Promote; but ask first, once, what it cost, since the final object says so for ever."""
+    if attempt.cost_microusd is None and attempt.last_sent_at is not None:
+        if view.response is None:
+            return AskResponse()
+        if not view.response.priced and view.details is None:
+            return AskDetails()
+    return Promote()
+
+
+def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
+    """The picture is neither at its final name nor in staging: does the service still have it, and if not, what then."""
+    if not view.unfetched and _worth_asking(attempt):
+        if view.response is None:
+            return AskResponse()
+        if view.response.image_url:
+            return Recover()
+        if view.details is None:
+            return AskDetails()
+        if view.details.image_url:
+            return Recover()
+    again = may_buy_again(
+        attempt,
+        run_key=view.run_key,
+        round_number=view.round_number,
+        in_round=view.in_round,
+        max_attempts=rules.max_attempts,
+        on_lost=rules.on_lost,
+    )
+    if not again:
+        return Finish("failed", attempt.failure or _GONE)
+    return Buy(attempt.n + 1) if now >= view.send_at else Wait(view.send_at)
+
+
+def _worth_asking(attempt: Attempt) -> bool:
+    """Whether a picture may exist: it does not where the service itself reported that it made none."""
+    if attempt.outcome != "failed" or attempt.failure is None:
+        return True
+    return attempt.failure.kind in ("timeout", "delivery")
+
+
+_GONE = Failure(
+    kind="delivery",
+    message="The delivered picture is gone, and the service does not have it any more. Nothing was bought again in this "
+    "round. Clear the task to buy it again.",
+)
+
+
+def _send(view: View, now: float) -> Action:
+    """An attempt whose only POST was certainly not accepted, or never left."""
+    ready_at = max(view.send_at, view.may_claim_at)
+    return SendAgain() if now >= ready_at else Wait(ready_at)
+
+
+def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
+    """An attempt that was sent and has no outcome yet."""
+    response = view.response
+    if response is None:
+        return AskResponse() if now >= view.look_at else Wait(view.look_at)
+    if response.status == "success":
+        return _success(view, response, now, rules)
+    if response.status == "failed":
+        return _failed(view, response)
+    if response.status == "processing":
+        return AskResponse() if now >= view.look_at else Wait(view.look_at)
+    return _silence(view, attempt, response, now, rules)
+
+
+def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
+    """The picture exists: wait for its upload, else fetch it."""
+    since = look.at if view.succeeded_at is None else view.succeeded_at
+    if view.staged_at < since:
+        return LookAtStaging()
+    if view.staged == "empty" and now < since + rules.upload_grace:
+        again_at = min(view.staged_at + max(0.5, (view.staged_at - since) / 2), since + rules.upload_grace)
+        return LookAtStaging() if now >= again_at else Wait(again_at)
+    if view.staged == "empty" and view.staged_at < since + rules.upload_grace:
+        return LookAtStaging()
+    if view.unfetched:
+        return End("failed", _UNDELIVERED)
+    if look.image_url:
+        return Recover()
+    if view.details is None:
+        return AskDetails()
+    return Recover() if view.details.image_url else End("failed", _UNDELIVERED)
+
+
+_UNDELIVERED = Failure(
+    kind="delivery",
+    message="The task succeeded and was paid, but its picture neither reached the upload endpoint nor can be fetched. "
+    "It is not bought again in this round. Look at the permissions of the upload endpoint, then clear the task.",
+)
+
+
+def _failed(view: View, look: Look) -> Action:
+    """The API reported a failure; where a picture may exist all the same, look for it first."""
+    failure = look.failure or _UNNAMED
+    if failure.kind in ("timeout", "delivery") and not view.unfetched:
+        if view.staged_at < look.at:
+            return LookAtStaging()
+        if look.image_url:
+            return Recover()
+        if view.details is None:
+            return AskDetails()
+        if view.details.image_url:
+            return Recover()
+    return End("failed", failure)
+
+
+_UNNAMED = Failure(kind="provider", message="The service reported a failure without saying which.", retryable=True)
+
+
+def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Rules) -> Action:
+    """The service says nothing of the task: it may be running, forgotten, or never have arrived."""
+    sent_at = attempt.last_sent_at or now
+    details = view.details
+    if details is not None and details.status == "success":
+        return _success(view, details, now, rules)
+    if details is not None and details.status == "failed":
+        return _failed(view, details)
+    if attempt.acknowledged_at is None and now < (attempt.sent_at or now) + rules.resubmit_window:
+        return _resend(view, response, sent_at, now, rules)
+    if now < sent_at + rules.item_timeout:
+        return AskResponse() if now >= view.look_at else Wait(min(view.look_at, sent_at + rules.item_timeout))
+    if details is None or details.at < sent_at + rules.item_timeout:
+        return AskDetails()
+    return End("lost", _lost(attempt))
+
+
+def _resend(view: View, response: Look, sent_at: float, now: float, rules: Rules) -> Action:
+    """Nothing shows that the POST arrived: send the same UUID again, once all that could show it was looked at."""
+    if view.details is None:
+        return AskDetails()
+    ready_at = max(sent_at + rules.resubmit_after, view.send_at, 0.0 if view.claimed else view.may_claim_at)
+    if now < ready_at:
+        return AskResponse() if now >= view.look_at else Wait(min(ready_at, view.look_at))
+    if view.staged_at < sent_at:
+        return LookAtStaging()
+    if now > response.at + rules.look_is_fresh:
+        return AskResponse()
+    return SendAgain()
+
+
+def _lost(attempt: Attempt) -> Failure:
+    known = "was accepted" if attempt.acknowledged_at is not None else "was perhaps never sent"
+    return Failure(
+        kind="lost",
+        message=f"Task {attempt.task_uuid} {known}, and the service says nothing of it any more: it cannot be told whether "
+        "it was paid. It was not bought again. Look for the UUID in the Runware dashboard; then clear the task, or set "
+        'on_lost="buy_again", to buy it once more.',
+    )

@@ -1,0 +1,119 @@
+"""Drives an engine to its end, or to the point from which on a worker would only wait.
+
+One loop for the waiting and the deferring operator: the only difference is what happens where
+:func:`~.waiting.should_defer` says that it pays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from airflow_provider_clarity.batch.engine import Engine, Log, Progress
+from airflow_provider_clarity.batch.waiting import should_defer
+from airflow_provider_clarity.exceptions import ClarityDeadlineError
+
+
+_LINE_EVERY = 60.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Only waiting is left, and it will take a while.
+
+    :param task_uuids: whom to wait for, those first that are expected first
+    :param first_look: when a look is due, epoch seconds
+    """
+
+    task_uuids: tuple[UUID, ...]
+    first_look: float
+
+
+class Stopper:
+    """A stop that a signal handler may ask for: it sets flags and wakes the loop, and does nothing else."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._event: asyncio.Event | None = None
+        self._engine: Engine | None = None
+
+    def bind(self, engine: Engine) -> None:
+        """Tie it to an engine and the running loop."""
+        self._loop, self._event, self._engine = asyncio.get_running_loop(), asyncio.Event(), engine
+        if self.asked:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for the stop; safe from a signal handler and from another thread."""
+        self.asked = True
+        if self._engine is not None:
+            self._engine.stop()
+        if self._loop is not None and self._event is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until the stop is asked for."""
+        if self._event is None:
+            raise RuntimeError("bind() comes first")
+        try:
+            await asyncio.wait_for(self._event.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return
+
+
+async def drive(
+    engine: Engine,
+    *,
+    deadline: float,
+    defer_after: float | None,
+    stopper: Stopper,
+    log: Log,
+    clock: Callable[[], float] = time.time,
+) -> Paused | None:
+    """Step until all is over.
+
+    :param deadline: epoch seconds from which on nothing more is submitted and the try ends
+    :param defer_after: the wait from which on to pause instead, in seconds; None to wait here
+    :return: what to wait for, or None when all is over
+    :raises ClarityDeadlineError: at the deadline; what is in flight is adopted by the next try
+    """
+    stopper.bind(engine)
+    next_line = clock() + _LINE_EVERY
+    while True:
+        if clock() >= deadline or stopper.asked:
+            engine.stop()
+        progress = await engine.step()
+        if progress.look_at is None:
+            return None
+        now = clock()
+        if stopper.asked or now >= deadline:
+            raise ClarityDeadlineError(_over(progress, asked=stopper.asked))
+        if (
+            defer_after is not None
+            and progress.waiting
+            and should_defer(
+                progress.useful_at - now, something_to_submit=progress.to_submit, defer_after=defer_after
+            )
+        ):  # fmt: skip
+            return Paused(progress.waiting, progress.look_at)
+        if now >= next_line:
+            log.info("%d in flight, %.0f s left.", len(progress.waiting), deadline - now)
+            next_line = now + _LINE_EVERY
+        await stopper.sleep(min(progress.look_at, deadline) - now)
+
+
+def _over(progress: Progress, *, asked: bool) -> str:
+    why = "This try was stopped" if asked else "The time allowed for this try is over"
+    if not progress.waiting:
+        return f"{why} before everything was done. Nothing is in flight. A retry or a clear goes on from here."
+    named = ", ".join(str(uuid) for uuid in progress.waiting[:3])
+    more = "" if len(progress.waiting) <= 3 else f" and {len(progress.waiting) - 3} more"  # noqa: PLR2004
+    return (
+        f"{why} with {len(progress.waiting)} task(s) in flight ({named}{more}). They stay paid and are not bought again. "
+        "A retry or a clear adopts them."
+    )

@@ -1,0 +1,59 @@
+"""One image: its source, its final name, what is bought, and who it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_clarity.batch import identity
+from airflow_provider_clarity.runware.wire import UpscaleParameters
+from airflow_provider_clarity.storage.uris import GsUri, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image on its way.
+
+    :param source: where the picture comes from
+    :param source_generation: generation of a ``gs://`` source, else None
+    :param destination: the final object
+    :param parameters: what is bought
+    :param content_key: digest of all of these, see :mod:`~airflow_provider_clarity.batch.identity`
+    :param identity: digest of content key and salt
+    :param pixels: width and height of the source, EXIF orientation applied; None where nobody looked yet, or can
+    """
+
+    source: Source
+    source_generation: int | None
+    destination: GsUri
+    parameters: UpscaleParameters
+    content_key: str
+    identity: str
+    pixels: tuple[int, int] | None = None
+
+    @property
+    def extension(self) -> str:
+        """Extension of the output, without the dot."""
+        return (self.parameters.output_format or "JPG").lower()
+
+
+def make_item(
+    *,
+    api_host: str,
+    source: Source,
+    source_generation: int | None,
+    destination: GsUri,
+    parameters: UpscaleParameters,
+    salt: str = "",
+) -> Item:
+    """Give an image its identity.
+
+    :param salt: see :func:`~airflow_provider_clarity.batch.identity.identity`
+    """
+    key = identity.content_key(
+        api_host=api_host,
+        source=source.canonical,
+        source_generation=source_generation,
+        destination=str(destination),
+        parameters=parameters.canonical(),
+    )
+    return Item(source, source_generation, destination, parameters, key, identity.identity(key, salt))

@@ -1,0 +1,243 @@
+"""What the engine does in Cloud Storage for one image: look, verify, promote, recover, and say how it ended.
+
+Invariants: nothing is promoted that was not verified at that very generation; an outcome is said only after the object
+it speaks of was seen or written; all of it may happen twice without harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
+from airflow_provider_clarity.batch.record import AttemptOutcome, Failure
+from airflow_provider_clarity.batch.tracked import ItemEnd, Outcome, Tracked
+from airflow_provider_clarity.exceptions import ClarityDeliveryError
+from airflow_provider_clarity.redact import redact
+from airflow_provider_clarity.runware.client import ClarityClient
+from airflow_provider_clarity.storage.delivery import (
+    Broken,
+    Empty,
+    Promotion,
+    Staged,
+    Verify,
+    Workspace,
+    inspect_staging,
+    land,
+    promote,
+)
+from airflow_provider_clarity.storage.header import PictureFormat
+from airflow_provider_clarity.storage.provenance import Provenance
+from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.uris import GsUri
+
+MAX_IMAGE_BYTES = 256 * 1024 * 1024
+"""The most that is fetched in a recovery: 4096 x 4096 pixels of PNG are far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where pictures land, and by which rules.
+
+    :param store: of the workspace and the destination
+    :param run_key: whose work it is
+    :param allowed_image_hosts: where a picture may be fetched from in a recovery
+    """
+
+    store: ObjectStore
+    workspace: Workspace
+    run_key: str
+    if_exists: IfExists = "skip"
+    verify: Verify = "lenient"
+    allowed_image_hosts: tuple[str, ...] = ()
+
+    def staging_of(self, item: Item, attempt: int) -> GsUri:
+        """Where the service is to upload an attempt to."""
+        return self.workspace.staging(item.identity, attempt, item.extension)
+
+    def look_at_destination(self, image: Tracked) -> None:
+        """See what lies at the final name and what that means."""
+        found = self.store.stat(image.item.destination)
+        proven = Provenance.from_metadata(found.metadata) if found is not None else None
+        ours = proven is not None and proven.has_source(image.item.source.recorded)
+        image.occupant = proven if ours else None
+        occupant = None
+        if found is not None:
+            occupant = Occupant(found.generation)
+        if found is not None and proven is not None and ours:
+            mine = proven.was_bought_by(self.run_key)
+            occupant = Occupant(found.generation, proven.content_key, self.run_key if mine else None)
+        verdict = judge_destination(
+            occupant, content_key=image.item.content_key, if_exists=self.if_exists, run_key=self.run_key
+        )
+        image.view = replace(image.view, verdict=verdict)
+
+    def look_at_staging(self, image: Tracked, now: float) -> None:
+        """See what the service uploaded for the last attempt, and verify it."""
+        seen = inspect_staging(
+            self.store,
+            image.staging,
+            expected_format=_format(image.item),
+            source_pixels=image.item.pixels,
+            factor=_factor(image.item),
+            verify=self.verify,
+        )
+        match seen:
+            case Staged():
+                image.staged = seen
+                image.view = replace(image.view, staged="ready", staged_at=now)
+            case Empty():
+                image.view = replace(image.view, staged="empty", staged_at=now)
+            case Broken(reason, generation):
+                image.broken = (reason, generation)
+                image.view = replace(image.view, staged="broken", staged_at=now)
+
+    def promote(self, image: Tracked) -> ItemEnd:
+        """Give the verified picture its final name."""
+        if image.staged is None:
+            raise ValueError("nothing was verified")
+        promotion = promote(
+            self.store,
+            image.staged,
+            image.item.destination,
+            self._provenance(image, image.staged),
+            if_exists=self.if_exists,
+            workspace=self.workspace,
+        )
+        return self._end_of(image, image.staged, promotion)
+
+    async def recover(self, image: Tracked, client: ClarityClient) -> None:
+        """Fetch the picture from the service and put it where its upload should have put it."""
+        if image.image_url is None:
+            raise ValueError("nowhere to fetch it from")
+        try:
+            data = await client.fetch_image(
+                image.image_url, max_bytes=MAX_IMAGE_BYTES, allowed_hosts=self.allowed_image_hosts
+            )
+        except ClarityDeliveryError as error:
+            if error.retryable:
+                raise
+            image.notes = (*image.notes, redact(error))
+            image.view = replace(image.view, unfetched=True)
+            return
+        staging = GsUri.parse(image.attempt.staging)
+        await asyncio.to_thread(land, self.store, data, staging)
+        # If what was fetched is no good either, fetching it again would not mend it.
+        image.recovered = True
+        image.view = replace(image.view, staged=None, unfetched=True)
+
+    def finished(self, image: Tracked, outcome: str, failure: Failure | None) -> ItemEnd:
+        """Say how it ended where there is nothing to promote."""
+        uri = str(image.item.destination)
+        match outcome:
+            case "done":
+                return self._done(image)
+            case "stale":
+                why = Failure(kind="delivery", message=f"{uri} was made from another generation or with other parameters. "
+                              'It was left as it is. Set if_exists="update" to replace it.')  # fmt: skip
+                return ItemEnd("stale", uri, failure=why)
+            case "foreign":
+                why = Failure(kind="delivery", message=f"{uri} is not ours. It was left as it is and nothing was paid. "
+                              'Choose another destination, or set if_exists="overwrite" to replace it.')  # fmt: skip
+                return ItemEnd("foreign", uri, failure=why)
+            case "exists":
+                why = Failure(kind="plan", message=f'{uri} exists, and if_exists="fail". Nothing was paid. '
+                              "Choose another destination or another if_exists.")  # fmt: skip
+                return ItemEnd("failed", uri, failure=why)
+            case _:
+                attempt = image.view.attempt
+                kept = attempt.kept if attempt is not None else None
+                uuid = str(attempt.task_uuid) if attempt is not None else None
+                cost = self._cost(image)
+                return ItemEnd("failed", kept, uuid, cost_microusd=cost, failure=failure, notes=image.notes)
+
+    def attempt_outcome(self, image: Tracked, end: ItemEnd) -> AttemptOutcome | None:
+        """Say what an end means for the last attempt; None where its outcome stands, or is not concerned."""
+        attempt = image.view.attempt
+        if attempt is None:
+            return None
+        match end.outcome:
+            case "delivered" | "recovered":
+                return cast("AttemptOutcome", end.outcome) if image.staged or attempt.outcome is None else None
+            case "done":
+                superseded = image.promotion is not None and image.promotion.kind == "superseded"
+                return "superseded" if superseded else ("delivered" if attempt.outcome is None else None)
+            case "failed":
+                return "undelivered" if image.promotion is not None else None
+            case _:
+                return None
+
+    def _end_of(self, image: Tracked, staged: Staged, promotion: Promotion) -> ItemEnd:
+        image.promotion = promotion
+        attempt = image.attempt
+        ours = attempt.run_key == self.run_key
+        outcome: Outcome = "recovered" if image.recovered else "delivered"
+        if promotion.kind in ("already", "superseded") and not ours:
+            outcome = "done"
+        failure = None
+        if promotion.kind == "superseded":
+            outcome = "done"
+        elif promotion.kind == "undelivered":
+            outcome = "failed"
+            failure = Failure(kind="delivery", message=f"{image.item.destination} is taken: {promotion.reason}. Nothing was "
+                              f"overwritten, and the paid picture is kept at {promotion.uri}. Copy it from there, or set "
+                              'if_exists="overwrite" and clear the task.')  # fmt: skip
+        return ItemEnd(
+            outcome,
+            str(promotion.uri),
+            str(attempt.task_uuid),
+            size=staged.header.pixels,
+            cost_microusd=self._cost(image),
+            failure=failure,
+            notes=(*image.notes, *staged.notes, *promotion.warnings),
+        )
+
+    def _done(self, image: Tracked) -> ItemEnd:
+        """What lies at the final name says all."""
+        proven = image.occupant
+        uri = str(image.item.destination)
+        if proven is None:
+            return ItemEnd("done", uri)
+        mine = proven.was_bought_by(self.run_key)
+        return ItemEnd(
+            "delivered" if mine else "done",
+            uri,
+            str(proven.task_uuid) if proven.task_uuid else None,
+            size=proven.pixels,
+            cost_microusd=proven.cost_microusd if mine else 0,
+        )
+
+    def _cost(self, image: Tracked) -> int | None:
+        """What this run paid: nothing for what another one bought."""
+        attempt = image.view.attempt
+        if attempt is None or attempt.run_key != self.run_key:
+            return 0
+        return image.cost_microusd if image.cost_microusd is not None else attempt.cost_microusd
+
+    def _provenance(self, image: Tracked, staged: Staged) -> Provenance:
+        item, attempt = image.item, image.attempt
+        cost = image.cost_microusd if image.cost_microusd is not None else attempt.cost_microusd
+        factor = item.parameters.canonical().get("upscaleFactor")
+        return Provenance(
+            content_key=item.content_key,
+            identity=item.identity,
+            task_uuid=attempt.task_uuid,
+            attempt=attempt.n,
+            source=item.source.recorded,
+            source_generation=item.source_generation,
+            run_key=attempt.run_key,
+            cost_microusd=cost,
+            factor=None if factor is None else str(factor),
+            pixels=staged.header.pixels,
+            note="; ".join(staged.notes),
+        )
+
+
+def _format(item: Item) -> PictureFormat:
+    return cast("Literal['JPG', 'PNG', 'WEBP']", item.parameters.output_format or "JPG")
+
+
+def _factor(item: Item) -> float:
+    return item.parameters.upscale_factor or 2.0

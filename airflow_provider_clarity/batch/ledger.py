@@ -1,0 +1,166 @@
+"""Where purchases are written down before they are made.
+
+:class:`Ledger` is what the engine needs; :class:`RecordLedger` is its form for single images: one task record an
+identity, in the default workspace of the destination's bucket, whatever ``workspace=`` says, so that a changed
+workspace hides no purchase.
+
+Invariants: a POST leaves only after :meth:`Ledger.claim` granted it, and the claim is durable before it returns; every
+write names the generation it was read at, so of two runners one wins and the other is told; whoever is denied only
+looks, and may promote (the generation of the final object decides there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.batch.record import Attempt, TaskRecord, may_take_over
+from airflow_provider_clarity.exceptions import ClarityFencedError
+from airflow_provider_clarity.storage.delivery import Workspace
+from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
+from airflow_provider_clarity.storage.uris import GsUri
+
+Clock = Callable[[], float]
+Change = Callable[[TaskRecord], TaskRecord]
+
+_RACES = 20
+"""How often a write is tried again after somebody else's came between: each of those is progress of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim.
+
+    :param granted: whether the POST may leave
+    :param record: the record as it is now
+    """
+
+    granted: bool
+    record: TaskRecord
+
+
+class Ledger(Protocol):
+    """What the engine needs of a ledger. All methods block; the engine calls them in a thread."""
+
+    def read(self, item: Item) -> TaskRecord | None:
+        """Return all that is known of the item's purchases, None where nothing is."""
+        ...
+
+    def claim(self, item: Item, attempt: Attempt) -> Claim:
+        """Write down that ``attempt`` is about to be sent, for the first time or again, if we may."""
+        ...
+
+    def note(self, item: Item, change: Change) -> TaskRecord:
+        """Apply a change to the record, again on a newer one where somebody was faster."""
+        ...
+
+    def may_claim_at(self, record: TaskRecord) -> float:
+        """Say from when on a claim of the open attempt would be granted, epoch seconds."""
+        ...
+
+
+class RecordLedger:
+    """The ledger of single images: a task record each.
+
+    :param store: of the destination's bucket
+    :param owner: names this runner; no other has the same
+    :param clock: epoch seconds
+    :param lease: seconds for which a claim is good
+    """
+
+    def __init__(self, store: ObjectStore, *, owner: str, clock: Clock, lease: float) -> None:
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+        self._lease = lease
+
+    def read(self, item: Item) -> TaskRecord | None:
+        """Read the record."""
+        return self._load(record_uri(item))[0]
+
+    def claim(self, item: Item, attempt: Attempt) -> Claim:
+        """Write the attempt, or one more POST of it, if nobody else may be about to."""
+        uri = record_uri(item)
+        for _ in range(_RACES):
+            record, generation = self._load(uri)
+            now = self._clock()
+            wanted = self._claimed(record, item, attempt, now)
+            if wanted is None:
+                assert record is not None  # noqa: S101 - nothing is denied where there is no record
+                return Claim(granted=False, record=record)
+            if self._save(uri, wanted, generation):
+                return Claim(granted=True, record=wanted)
+        raise _crowded(uri)
+
+    def note(self, item: Item, change: Change) -> TaskRecord:
+        """Apply the change, however often somebody else is faster."""
+        uri = record_uri(item)
+        for _ in range(_RACES):
+            record, generation = self._load(uri)
+            changed = change(record if record is not None else self._blank(item))
+            if changed == record or self._save(uri, changed, generation):
+                return changed
+        raise _crowded(uri)
+
+    def may_claim_at(self, record: TaskRecord) -> float:
+        """Say from when on this runner may POST."""
+        return 0.0 if record.owner == self._owner else may_take_over(record, self._clock(), self._lease)
+
+    def _claimed(self, record: TaskRecord | None, item: Item, attempt: Attempt, now: float) -> TaskRecord | None:
+        """Return the record with the claim, None where it is denied."""
+        sent = attempt.model_copy(update={"sent_at": attempt.sent_at or now, "last_sent_at": now})
+        if record is None:
+            return self._blank(item).begun(sent) if attempt.n == 1 else None
+        last = record.last
+        if last is None or (last.outcome is not None and attempt.n == last.n + 1):
+            return record.owned(self._owner, now).begun(sent) if attempt.n == (last.n if last else 0) + 1 else None
+        if last.n != attempt.n or last.outcome is not None or last.acknowledged_at is not None:
+            return None
+        if now < self.may_claim_at(record):
+            return None
+        return record.owned(self._owner, now).sent_again(
+            now, submit_timeout=attempt.submit_timeout, endpoint_expires_at=attempt.endpoint_expires_at
+        )
+
+    def _blank(self, item: Item) -> TaskRecord:
+        return TaskRecord(
+            identity=item.identity,
+            content_key=item.content_key,
+            source=item.source.recorded,
+            source_generation=item.source_generation,
+            pixels=item.pixels,
+            destination=str(item.destination),
+            parameters=item.parameters.canonical(),
+            owner=self._owner,
+            owner_since=self._clock(),
+        )
+
+    def _load(self, uri: GsUri) -> tuple[TaskRecord | None, int]:
+        found = self._store.read_json(uri)
+        return (None, 0) if found is None else (TaskRecord.model_validate(found.value), found.generation)
+
+    def _save(self, uri: GsUri, record: TaskRecord, generation: int) -> bool:
+        """Write the record over the generation it was read at; False where somebody was faster.
+
+        The client library retries a write whose reply was lost, and then reports a conflict with its own first
+        success: so a conflict with what we were about to write is a success.
+        """
+        try:
+            self._store.create_json(uri, record.model_dump(mode="json"), if_generation_match=generation)
+        except GenerationConflict:
+            return self._load(uri)[0] == record
+        return True
+
+
+def record_uri(item: Item) -> GsUri:
+    """Return where the task record of an item lies."""
+    return Workspace.for_destination(item.destination).task_record(item.identity)
+
+
+def _crowded(uri: GsUri) -> ClarityFencedError:
+    return ClarityFencedError(
+        f"The task record {uri} changed {_RACES} times while this try wanted to write it. Nothing was sent by this try. "
+        "Let the other runs of this image finish; a retry goes on from where they are."
+    )

@@ -1,0 +1,96 @@
+"""What the user asked for, as pure decisions: what an occupied name means, and what a later try of a round may do.
+
+Invariants: nothing that is not ours is replaced unless the user said ``overwrite``; an ended round buys nothing; only
+what a person did (a clear, which raises ``max_tries``) opens the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_clarity.batch.record import Attempt, RunEnd
+
+IfExists = Literal["skip", "update", "overwrite", "fail"]
+OnLost = Literal["fail", "buy_again"]
+Verdict = Literal["buy", "done", "stale", "foreign", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """What lies at the final name.
+
+    :param generation: of the object
+    :param content_key: from its metadata; None where it is not ours, or ours from another source
+    :param run_key: whose purchase it was
+    """
+
+    generation: int
+    content_key: str | None = None
+    run_key: str | None = None
+
+
+def judge_destination(
+    occupant: Occupant | None, *, content_key: str, if_exists: IfExists, run_key: str
+) -> Verdict:
+    """Read the table of ``if_exists`` (docs/design.md) for one image.
+
+    :param occupant: what lies at the final name; None where nothing does
+    :return: buy it; done; left as stale; left as foreign; an error before anything is paid
+    """
+    if occupant is None:
+        return "buy"
+    if occupant.content_key is None:
+        return _FOREIGN[if_exists]
+    if occupant.content_key != content_key:
+        return _OTHER[if_exists]
+    return "done" if occupant.run_key == run_key else _SAME[if_exists]
+
+
+_FOREIGN: dict[IfExists, Verdict] = {"skip": "foreign", "update": "foreign", "overwrite": "buy", "fail": "error"}
+_SAME: dict[IfExists, Verdict] = {"skip": "done", "update": "done", "overwrite": "buy", "fail": "error"}
+_OTHER: dict[IfExists, Verdict] = {"skip": "stale", "update": "buy", "overwrite": "buy", "fail": "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Which round this try belongs to.
+
+    :param number: from 0
+    :param repeats: the end to repeat, where the round is over and nobody asked for another
+    """
+
+    number: int
+    repeats: RunEnd | None = None
+
+
+def round_of(end: RunEnd | None, max_tries: int) -> Round:
+    """Decide whether this try goes on, repeats what is settled, or opens the next round.
+
+    :param end: how the last round of this run key ended, if it did
+    :param max_tries: Airflow's ``ti.max_tries`` now; only a clear raises it
+    """
+    if end is None:
+        return Round(0)
+    if max_tries > end.max_tries:
+        return Round(end.round + 1)
+    return Round(end.round, end)
+
+
+def may_buy_again(
+    attempt: Attempt, *, run_key: str, round_number: int, in_round: int, max_attempts: int, on_lost: OnLost
+) -> bool:
+    """Decide whether another purchase may follow an attempt that has an outcome, whose picture cannot be had any more.
+
+    :param attempt: the last one
+    :param in_round: purchases that this round has made
+    """
+    ours_now = (attempt.run_key, attempt.round) == (run_key, round_number)
+    if attempt.outcome == "lost":
+        asked = on_lost == "buy_again" or (round_number > 0 and not ours_now)
+        return asked and in_round < max_attempts
+    if in_round >= max_attempts:
+        return False
+    if attempt.outcome == "failed" and ours_now:
+        return attempt.failure is not None and attempt.failure.retryable
+    return True

@@ -1,0 +1,143 @@
+"""One image on its way, as the engine holds it: what is known, and how an answer changes that.
+
+Invariant: nothing here does anything; the picture's address is held for a recovery and shows in no ``repr``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from airflow_provider_clarity.batch.adoption import Look, LookStatus, View
+from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.batch.record import Attempt, Failure, TaskRecord
+from airflow_provider_clarity.runware.client import TaskState
+from airflow_provider_clarity.runware.errors import TaskError
+from airflow_provider_clarity.storage.delivery import Promotion, Staged
+from airflow_provider_clarity.storage.provenance import Provenance
+from airflow_provider_clarity.storage.uris import GsUri
+
+Outcome = Literal["delivered", "recovered", "done", "stale", "foreign", "failed"]
+
+MICRO = 1_000_000
+"""Micro-dollars in a dollar."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEnd:
+    """How it ended for one image.
+
+    :param uri: the final object, or where an undelivered picture is kept; None where there is none
+    :param cost_microusd: what this run paid; 0 where the purchase was somebody else's; None where nobody knows
+    :param seconds: from the first POST to the final name
+    :param failure: for ``failed``, and why something is ``stale`` or ``foreign``
+    :param notes: what a person should know about a delivered picture
+    """
+
+    outcome: Outcome
+    uri: str | None
+    task_uuid: str | None = None
+    size: tuple[int, int] | None = None
+    cost_microusd: int | None = 0
+    seconds: float = 0.0
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Tracked:
+    """An image and all that is known of it.
+
+    :param record: as last read or written
+    :param staged: the verified picture in staging
+    :param broken: why what lies in staging was refused, and its generation
+    :param promotion: what became of it
+    :param notes: what a person should know
+    :param image_url: where the service serves the picture; never shown
+    :param occupant: what was seen at the final name, where it is ours
+    :param claimed_at: monotonic seconds of the last claim
+    :param paused_until: epoch seconds before which nothing is tried, after an answer that did not come
+    :param unanswered: look-ups in a row that the API did not answer
+    :param failures: times in a row that something else around the image failed
+    :param throttled: POSTs in a row that were not taken
+    """
+
+    item: Item
+    view: View
+    record: TaskRecord | None = None
+    staged: Staged | None = None
+    broken: tuple[str, int] | None = None
+    promotion: Promotion | None = None
+    notes: tuple[str, ...] = ()
+    image_url: str | None = field(default=None, repr=False)
+    cost_microusd: int | None = None
+    recovered: bool = False
+    occupant: Provenance | None = None
+    claimed_at: float = 0.0
+    paused_until: float = 0.0
+    unanswered: int = 0
+    failures: int = 0
+    throttled: int = 0
+    end: ItemEnd | None = None
+
+    def know(self, record: TaskRecord | None, may_claim_at: float) -> None:
+        """Take over what the record says."""
+        self.record = record
+        view = self.view
+        self.view = replace(
+            view,
+            attempt=record.last if record else None,
+            in_round=record.attempts_in(view.run_key, view.round_number) if record else 0,
+            may_claim_at=may_claim_at,
+        )
+        if record is not None and record.pixels is not None and self.item.pixels is None:
+            self.item = replace(self.item, pixels=record.pixels)
+
+    def forget_looks(self) -> None:
+        """After a POST, nothing that was seen before counts any more."""
+        self.view = replace(self.view, verdict=None, staged=None, response=None, details=None, succeeded_at=None)
+
+    def begin(self) -> None:
+        """A new attempt: nothing is known of it."""
+        self.view = replace(self.view, staged="empty", response=None, details=None, succeeded_at=None, unfetched=False)
+        self.staged, self.image_url, self.cost_microusd, self.recovered = None, None, None, False
+
+    def look_of(self, state: TaskState, now: float) -> Look:
+        """Turn an answer into what the decision needs, keeping the picture's address here."""
+        result = state.result
+        if result is not None:
+            self.image_url = result.image_url or self.image_url
+            if result.cost is not None:
+                self.cost_microusd = round(result.cost * MICRO)
+        failure = failure_of(state.error) if state.error is not None else None
+        return Look(
+            _STATUS[state.status], now, image_url=self.image_url is not None, priced=self.cost_microusd is not None,
+            failure=failure,
+        )  # fmt: skip
+
+    @property
+    def attempt(self) -> Attempt:
+        """The last attempt, where the decision has made sure that there is one."""
+        if self.view.attempt is None:
+            raise ValueError("no attempt yet")
+        return self.view.attempt
+
+    @property
+    def staging(self) -> GsUri:
+        """Where the picture of the last attempt lies."""
+        return GsUri.parse(self.attempt.kept or self.attempt.staging)
+
+
+_STATUS: dict[str, LookStatus] = {
+    "processing": "processing",
+    "success": "success",
+    "failed": "failed",
+    "silent": "silent",
+}
+
+
+def failure_of(error: TaskError) -> Failure:
+    """Turn the service's error into what is stored."""
+    return Failure(
+        kind=error.kind, message=error.message, code=error.code or None, retryable=error.retryable
+    )  # fmt: skip

@@ -1,0 +1,332 @@
+"""One image through Clarity into a bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_clarity.exceptions import ERRORS, ClarityError, ClarityProviderError, ClarityValidationError
+from airflow_provider_clarity.hooks.clarity import ClarityHook
+from airflow_provider_clarity.links.clarity import OBJECT_KEY, ClarityObjectLink
+from airflow_provider_clarity.operators.errors import failing_for_good
+from airflow_provider_clarity.triggers.upscale import EVENT_VERSION, UpscaleTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_clarity.batch.drive import Paused, Stopper
+    from airflow_provider_clarity.batch.item import Item
+    from airflow_provider_clarity.batch.record import Failure
+    from airflow_provider_clarity.batch.tracked import ItemEnd
+    from airflow_provider_clarity.operators.wiring import Wiring
+
+IfExists = Literal["skip", "update", "overwrite", "fail"]
+OutputFormat = Literal["JPG", "PNG", "WEBP"]
+UploadVia = Literal["auto", "signed_url", "resumable_session", "worker"]
+InputVia = Literal["auto", "signed_url", "inline"]
+Verify = Literal["lenient", "strict"]
+OnLost = Literal["fail", "buy_again"]
+
+_BACKSTOP = 300
+"""Seconds after the deadline at which Airflow itself ends a deferral whose trigger is silent."""
+
+
+class UpscaleOperator(BaseOperator):
+    """Upscale one image with Clarity, and land it in Cloud Storage. Never pays twice for the same picture.
+
+    A retry, a clear, a crashed worker or another run with the same source, destination and parameters adopts what was
+    bought before. Set ``retries`` of at least 1: a try that ended early is taken up where it was.
+
+    .. note:: The service cannot cancel a task. Killing or clearing this one stops it from submitting; what is in flight
+       stays paid, and the next try adopts it.
+
+    :param source: ``gs://bucket/object``, an https URL, the UUID of a picture that Runware keeps, or a data URI (templated)
+    :param destination: ``gs://bucket/object``, or a prefix ending in ``/`` under which the picture is called as its
+        source (templated)
+    :param upscale_factor: 2 is documented
+    :param settings: the model's settings by their names on the model page, for example ``{"strength": 0.3}`` (templated)
+    :param output_format: ``JPG``, ``PNG`` or ``WEBP``
+    :param output_quality: 20 to 99; 95 where it is left out
+    :param ttl: seconds for which the service keeps the picture, at least 60; it is fetched from there if its upload fails
+    :param if_exists: what an occupied destination means: ``skip`` leaves it; ``update`` replaces it where source or
+        parameters changed; ``overwrite`` buys a new picture once a DAG run; ``fail`` is an error before anything is paid.
+        What is not ours is replaced by ``overwrite`` only
+    :param max_attempts: purchases that a round (until the next clear) may make, after failures that the service reported
+    :param item_timeout: seconds of silence after which a task counts as lost
+    :param upload_via: how the service delivers. ``auto`` and ``signed_url`` presign a PUT
+    :param input_via: how the service reads a ``gs://`` source: by a presigned GET, or ``inline`` up to 10 MiB
+    :param verify: ``strict`` refuses a picture whose size is not exactly the factor times its source's
+    :param workspace: ``gs://`` prefix for staging; ``gs://<destination bucket>/_clarity/`` where it is left out (templated)
+    :param clarity_conn_id: connection of type ``clarity`` (templated)
+    :param gcp_conn_id: connection of type ``google_cloud_platform``; default credentials where the default one is absent
+        (templated)
+    :param impersonation_chain: service account to act as, or the chain to it (templated)
+    :param user_project: project that pays for requester-pays buckets
+    :param on_lost: whether a lost purchase may be bought again unasked
+    :param deferrable: free the worker while waiting
+    :param defer_after: wait from which on that pays, in seconds
+    :param timeout: seconds, or a timedelta, that this try may take, deferred or not
+    :return: ``{"uri", "outcome", "width", "height", "cost_usd", "seconds", "task_uuid"}``. ``outcome`` is ``delivered``,
+        ``recovered``, ``done`` (before this run), ``stale`` or ``foreign``; ``cost_usd`` is what this DAG run paid, null
+        where the service did not say
+    """
+
+    template_fields: Sequence[str] = (
+        "source",
+        "destination",
+        "settings",
+        "workspace",
+        "clarity_conn_id",
+        "gcp_conn_id",
+        "impersonation_chain",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"settings": "json"}
+    operator_extra_links = (ClarityObjectLink(),)
+    ui_color = "#e8f0fe"
+
+    def __init__(  # noqa: PLR0913 - the surface
+        self,
+        *,
+        source: str,
+        destination: str,
+        upscale_factor: float | None = 2,
+        settings: dict[str, Any] | None = None,
+        output_format: OutputFormat = "JPG",
+        output_quality: int | None = None,
+        ttl: int | None = None,
+        if_exists: IfExists = "skip",
+        max_attempts: int = 3,
+        item_timeout: float = 900,
+        upload_via: UploadVia = "auto",
+        input_via: InputVia = "auto",
+        verify: Verify = "lenient",
+        workspace: str | None = None,
+        clarity_conn_id: str = ClarityHook.default_conn_name,
+        gcp_conn_id: str = "google_cloud_default",
+        impersonation_chain: str | Sequence[str] | None = None,
+        user_project: str | None = None,
+        on_lost: OnLost = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        defer_after: float = 5,
+        timeout: float | timedelta = 1800,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.destination = destination
+        self.upscale_factor = upscale_factor
+        self.settings = settings
+        self.output_format = output_format
+        self.output_quality = output_quality
+        self.ttl = ttl
+        self.if_exists = if_exists
+        self.max_attempts = max_attempts
+        self.item_timeout = item_timeout
+        self.upload_via = upload_via
+        self.input_via = input_via
+        self.verify = verify
+        self.workspace = workspace
+        self.clarity_conn_id = clarity_conn_id
+        self.gcp_conn_id = gcp_conn_id
+        self.impersonation_chain = impersonation_chain
+        self.user_project = user_project
+        self.on_lost = on_lost
+        self.deferrable = deferrable
+        self.defer_after = defer_after
+        self.timeout = timeout
+        self._stopper: Stopper | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Buy the picture if it is not bought yet, wait for it, land it."""
+        with failing_for_good():
+            wiring, source, parameters = self._wire(context)
+            item = wiring.new_item(source, self._destination(), parameters)
+            self.log.info("Upscaling %s to %s (if_exists=%s).", source.shown, item.destination, self.if_exists)
+            return self._go_on(context, wiring, item, time.time() + self._seconds())
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Take up what a trigger waited for. All it needs is in the event and in the bucket."""
+        with failing_for_good():
+            run, deadline = self._read(event)
+            wiring, source, _ = self._wire(context)
+            item = wiring.known_item(run, source)
+            return self._go_on(context, wiring, item, deadline)
+
+    def on_kill(self) -> None:
+        """Stop submitting. What is in flight is adopted by the next try."""
+        if self._stopper is not None:
+            self._stopper.ask()
+
+    def _wire(self, context: Context) -> tuple[Wiring, Any, Any]:
+        """Check what was written before any connection is opened, then open them."""
+        from airflow_provider_clarity.batch.adoption import Rules  # noqa: PLC0415 - nothing heavy at parse time
+        from airflow_provider_clarity.operators.wiring import Choices, Wiring, run_key  # noqa: PLC0415
+        from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for  # noqa: PLC0415
+        from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415
+
+        self._check()
+        source = parse_source(self.source)
+        self._destination()
+        parameters = parameters_from_user(
+            upscale_factor=self.upscale_factor,
+            output_format=self.output_format,
+            output_quality=self.output_quality,
+            settings=self.settings,
+        )
+        for warning in warnings_for(parameters):
+            self.log.warning("%s", warning)
+        choices = Choices(
+            if_exists=self.if_exists,
+            verify=self.verify,
+            input_via=self.input_via,
+            ttl=self.ttl,
+            workspace=self.workspace,
+            rules=Rules(max_attempts=self.max_attempts, on_lost=self.on_lost, item_timeout=float(self.item_timeout)),
+        )
+        wiring = Wiring.of_connections(
+            hook=ClarityHook(self.clarity_conn_id),
+            gcp_conn_id=self.gcp_conn_id,
+            impersonation_chain=self.impersonation_chain,
+            user_project=self.user_project,
+            key=run_key(context),
+            choices=choices,
+        )
+        return wiring, source, parameters
+
+    def _destination(self) -> Any:  # noqa: ANN401 - a GsUri; its import is heavy at parse time
+        from airflow_provider_clarity.storage.uris import GsUri  # noqa: PLC0415
+
+        return GsUri.parse(self.destination)
+
+    def _go_on(self, context: Context, wiring: Wiring, item: Item, deadline: float) -> dict[str, Any]:
+        from airflow_provider_clarity.batch.engine import Run, result_of  # noqa: PLC0415
+
+        max_tries = int(context["ti"].max_tries or 0)
+        this = wiring.round_of(item, max_tries)
+        if this.repeats is not None:
+            self.log.info("This round is over since an earlier try: %s. Nothing is bought again.", this.repeats.outcome)
+            if this.repeats.result is None:
+                raise _error(this.repeats.failure)
+            return self._deliver(context, dict(this.repeats.result))
+        run = Run(wiring.key, this.number, max_tries)
+        paused, end = asyncio.run(self._drive(wiring, item, run, deadline))
+        if paused is not None:
+            self._defer(wiring, item, paused, deadline)
+        if end is None:
+            raise ClarityProviderError("The engine came to no end. Nothing is bought twice by a retry; report this.")
+        for note in end.notes:
+            self.log.warning("%s: %s", end.uri, note)
+        result = result_of(end)
+        if result is None:
+            raise _error(end.failure)
+        if end.failure is not None:
+            self.log.warning("%s", end.failure.message)
+        self.log.info("%s", _sentence(end))
+        return self._deliver(context, dict(result))
+
+    async def _drive(self, wiring: Wiring, item: Item, run: Any, deadline: float) -> tuple[Paused | None, ItemEnd | None]:  # noqa: ANN401 - a Run
+        from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
+        from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
+
+        self._stopper = Stopper()
+        client = make_client(wiring.settings)
+        try:
+            engine = wiring.engine(client, item, run=run, log=self.log)
+            image = engine.add(item)
+            paused = await drive(
+                engine,
+                deadline=deadline,
+                defer_after=float(self.defer_after) if self.deferrable else None,
+                stopper=self._stopper,
+                log=self.log,
+            )
+        finally:
+            await client.aclose()
+        return paused, image.end
+
+    def _defer(self, wiring: Wiring, item: Item, paused: Paused, deadline: float) -> None:
+        self.log.info("In flight: task %s. Freeing the worker until there is news.", paused.task_uuids[0])
+        self.defer(
+            trigger=UpscaleTrigger(
+                clarity_conn_id=self.clarity_conn_id,
+                run=wiring.record_of(item),
+                task_uuids=[str(uuid) for uuid in paused.task_uuids],
+                wake_when="all",
+                first_look=paused.first_look,
+                deadline=deadline,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
+        )
+
+    def _deliver(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        context["ti"].xcom_push(key=OBJECT_KEY, value=result["uri"])
+        return result
+
+    def _seconds(self) -> float:
+        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else float(self.timeout)
+
+    def _check(self) -> None:
+        """Refuse what no service needs to be asked about."""
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                known = ", ".join(repr(one) for one in allowed)
+                raise ClarityValidationError(f"{name}={value!r} is not known. Nothing was paid. Use one of {known}.")
+        if self.upload_via in ("resumable_session", "worker"):
+            raise ClarityValidationError(
+                f'upload_via="{self.upload_via}" is not in this version. Nothing was paid. Use "signed_url" with credentials '
+                "that can sign: a service account key, or impersonation_chain."
+            )
+        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+            raise ClarityValidationError(
+                f"max_attempts={self.max_attempts!r} buys nothing. Nothing was paid. Use an integer of at least 1."
+            )
+        for name in ("item_timeout", "defer_after"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise ClarityValidationError(f"{name}={value!r} is no number of seconds. Nothing was paid. Correct it.")
+        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float | timedelta) or self._seconds() <= 0:
+            raise ClarityValidationError(f"timeout={self.timeout!r} is no time. Nothing was paid. Use seconds or a timedelta.")
+        if self.ttl is not None and (isinstance(self.ttl, bool) or not isinstance(self.ttl, int) or self.ttl < 60):  # noqa: PLR2004 - the model page's
+            raise ClarityValidationError(f"ttl={self.ttl!r} is below 60 seconds, or no integer. Nothing was paid. Correct it.")
+
+    @staticmethod
+    def _read(event: Mapping[str, Any] | None) -> tuple[str, float]:
+        """Read a trigger's event; one that this version does not know is left to a retry, which adopts."""
+        known = event is not None and event.get("status") in ("settled", "deadline", "unreachable")
+        if event is None or not known or event.get("v") != EVENT_VERSION:
+            raise ClarityProviderError(
+                "The trigger sent an event that this version does not know. What is in flight stays paid. A retry adopts it.",
+            )
+        return str(event["run"]), float(event["deadline"])
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "if_exists": get_args(IfExists),
+    "output_format": get_args(OutputFormat),
+    "upload_via": get_args(UploadVia),
+    "input_via": get_args(InputVia),
+    "verify": get_args(Verify),
+    "on_lost": get_args(OnLost),
+}
+
+
+def _error(failure: Failure | None) -> ClarityError:
+    """Turn the end of a round into its error. It is final: another try would only repeat it."""
+    if failure is None:
+        return ClarityProviderError("The picture could not be had, and nobody said why.", retryable=False)
+    error = ERRORS[failure.kind](failure.message, code=failure.code)
+    error.retryable = False
+    return error
+
+
+def _sentence(end: ItemEnd) -> str:
+    size = f", {end.size[0]} x {end.size[1]} px" if end.size else ""
+    cost = "cost not stated" if end.cost_microusd is None else f"${end.cost_microusd / 1_000_000:.4f}"
+    return f"{end.outcome}: {end.uri}{size}, {cost}, {end.seconds:.1f} s (task {end.task_uuid})."

@@ -1,0 +1,173 @@
+"""From connections to an engine: the one place where hook, credentials, store and engine meet.
+
+Invariant: nothing is read at parse time and nothing is kept between tries; what a resumed task needs comes from the
+record in the bucket.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from airflow_provider_clarity.batch.adoption import Rules
+from airflow_provider_clarity.batch.engine import Engine, Log, Run
+from airflow_provider_clarity.batch.item import Item, make_item
+from airflow_provider_clarity.batch.landing import Landing
+from airflow_provider_clarity.batch.ledger import RecordLedger, record_uri
+from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
+from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
+from airflow_provider_clarity.batch.submission import InputVia, SignedRequests
+from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityInputError, ClarityLostError
+from airflow_provider_clarity.hooks.clarity import ClarityHook, ClaritySettings
+from airflow_provider_clarity.hooks.google import storage_client
+from airflow_provider_clarity.runware.client import ClarityClient
+from airflow_provider_clarity.runware.wire import UpscaleParameters
+from airflow_provider_clarity.storage.delivery import Verify, Workspace
+from airflow_provider_clarity.storage.signing import Signer, cannot_sign
+from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.uris import GsSource, GsUri, Source, final_name
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+def run_key(context: Context) -> str:
+    """Name whose purchase it is: DAG id, run id and task id, each percent-encoded. Never the try number."""
+    ti = context["ti"]
+    return "/".join(quote(str(part), safe="") for part in (ti.dag_id, ti.run_id, ti.task_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user chose for one image, checked.
+
+    :param max_attempts: purchases that a round may make
+    """
+
+    if_exists: IfExists
+    verify: Verify
+    input_via: InputVia
+    ttl: int | None
+    workspace: str | None
+    rules: Rules
+
+
+class Wiring:
+    """Everything one try needs, made from the connections.
+
+    :param settings: of the ``clarity`` connection
+    :param store: of the buckets
+    :param signer: makes presigned URLs
+    :param key: the run key
+    """
+
+    def __init__(self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, choices: Choices) -> None:
+        self.settings = settings
+        self.store = store
+        self.key = key
+        self._signer = signer
+        self._choices = choices
+        self._ledger = RecordLedger(store, owner=uuid.uuid4().hex, clock=time.time, lease=choices.rules.lease)
+
+    @classmethod
+    def of_connections(  # noqa: PLR0913 - the connections and who uses them
+        cls,
+        *,
+        hook: ClarityHook,
+        gcp_conn_id: str,
+        impersonation_chain: str | Sequence[str] | None,
+        user_project: str | None,
+        key: str,
+        choices: Choices,
+    ) -> Wiring:
+        """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
+        settings = hook.get_settings()
+        client = storage_client(gcp_conn_id, impersonation_chain)
+        credentials: Any = client._credentials  # noqa: SLF001 - the client has no public name for what it was given
+        reason = cannot_sign(credentials)
+        if reason is not None:
+            raise ClarityAuthError(f"No presigned URL can be made: {reason}")
+        store = ObjectStore(client, user_project=user_project)
+        return cls(settings=settings, store=store, signer=Signer(client, credentials), key=key, choices=choices)
+
+    def new_item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
+        """Give an image its identity; a ``gs://`` source is looked up for its generation."""
+        ext = (parameters.output_format or "JPG").lower()
+        generation = None
+        if isinstance(source, GsSource):
+            found = self.store.stat(source.uri)
+            if found is None:
+                raise ClarityInputError(
+                    f"The source {source.shown} does not exist. Nothing was sent and nothing was paid. Correct its name, "
+                    "or wait for what writes it."
+                )
+            generation = found.generation
+        return make_item(
+            api_host=urlsplit(self.settings.base_url).hostname or "",
+            source=source,
+            source_generation=generation,
+            destination=final_name(destination, source, ext),
+            parameters=parameters,
+            salt=self.key if self._choices.if_exists == "overwrite" else "",
+        )
+
+    def known_item(self, record_uri_: str, source: Source) -> Item:
+        """Rebuild an image from its record: who it is does not depend on the source as it is now."""
+        found = self.store.read_json(GsUri.parse(record_uri_))
+        if found is None:
+            raise ClarityLostError(
+                f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its picture "
+                "reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
+            )
+        record = TaskRecord.model_validate(found.value)
+        return Item(
+            source=source,
+            source_generation=record.source_generation,
+            destination=GsUri.parse(record.destination),
+            parameters=UpscaleParameters.model_validate(dict(record.parameters)),
+            content_key=record.content_key,
+            identity=record.identity,
+            pixels=record.pixels,
+        )
+
+    def round_of(self, item: Item, max_tries: int) -> Round:
+        """Read which round this try belongs to, and whether it is over."""
+        record = self._ledger.read(item)
+        ends: Mapping[str, RunEnd] = record.runs if record is not None else {}
+        return round_of(ends.get(self.key), max_tries)
+
+    def record_of(self, item: Item) -> str:
+        """Where the task record of an image lies."""
+        return str(record_uri(item))
+
+    def engine(self, client: ClarityClient, item: Item, *, run: Run, log: Log) -> Engine:
+        """Make the engine for one image."""
+        choices = self._choices
+        return Engine(
+            client=client,
+            ledger=self._ledger,
+            requests=SignedRequests(
+                self.store,
+                self._signer,
+                input_via=choices.input_via,
+                ttl=choices.ttl,
+                webhook_url=self.settings.webhook_url,
+            ),
+            landing=Landing(
+                self.store,
+                Workspace.for_destination(item.destination, choices.workspace),
+                run.key,
+                if_exists=choices.if_exists,
+                verify=choices.verify,
+                allowed_image_hosts=self.settings.allowed_image_hosts,
+            ),
+            run=run,
+            rules=choices.rules,
+            log=log,
+            submit_timeout=self.settings.timeout,
+            clock=time.time,
+        )
