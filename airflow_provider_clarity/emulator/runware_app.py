@@ -16,7 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from airflow_provider_clarity.emulator.faults import HTTP_FAULTS, Fault
 from airflow_provider_clarity.emulator.replies import Dripping, Dropped, Hanging, Truncated, html_page
@@ -25,6 +25,7 @@ from airflow_provider_clarity.emulator.runware_errors import ApiError, Reply, er
 from airflow_provider_clarity.emulator.runware_fields import UPSCALE_TYPES
 from airflow_provider_clarity.emulator.runware_images import image_route
 from airflow_provider_clarity.emulator.runware_service import LOOK_TYPES, Service
+from airflow_provider_clarity.emulator.runware_websocket import websocket_route
 
 BEFORE = frozenset({"status_429", "status_429_retry_after", "status_500", "status_503", "reset_before", "html"})
 HANG_SECONDS = 3600.0
@@ -58,13 +59,19 @@ def create_runware_app(service: Service, *, stop: asyncio.Event) -> Starlette:
         except RefusedError as refused:
             return refused.reply
         service.count(tasks)
+        service.world.accounts.poll_posts += any(task.get("taskType") == "getResponse" for task in tasks)
         fault = service.world.faults.take(_operation(tasks), candidates=HTTP_FAULTS, subject=service.subject(tasks))
         if fault is not None and fault.name in BEFORE:
             return _instead(service, fault, tasks)
         reply = await service.handle(tasks)
         return _envelope(reply) if fault is None else _spoiled(fault, reply, stop)
 
-    routes = [Route("/v1", v1, methods=["POST"]), image_route(service.world), *runware_control_routes(service)]
+    routes: list[BaseRoute] = [
+        Route("/v1", v1, methods=["POST"]),
+        websocket_route(service),
+        image_route(service.world),
+        *runware_control_routes(service),
+    ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
@@ -120,7 +127,7 @@ def _instead(service: Service, fault: Fault, tasks: Tasks) -> Response:
             return _plain_error("serviceUnavailable", "Temporary capacity constraint. Please retry.")
     submits = [task for task in tasks if task.get("taskType") in UPSCALE_TYPES]
     service.world.accounts.status_429 += len(submits)
-    named = [too_many(str(task.get("taskUUID"))) for task in tasks] if service.world.switches.named_429 else []
+    named = [too_many(str(task.get("taskUUID"))) for task in submits] if service.world.switches.named_429 else []
     response = _envelope(Reply(errors=named or [too_many(None)]))
     if fault.name == "status_429_retry_after":
         response.headers["Retry-After"] = f"{1 if fault.value is None else fault.value:g}"

@@ -54,7 +54,6 @@ class Service:
         kinds = [task.get("taskType") for task in tasks]
         self.world.accounts.submits += sum(kind in UPSCALE_TYPES for kind in kinds)
         self.world.accounts.polls += kinds.count("getResponse")
-        self.world.accounts.poll_posts += "getResponse" in kinds
 
     def subject(self, tasks: Sequence[Mapping[str, Any]]) -> str:
         """Return what a fault of a whole reply is matched with: UUIDs and sources of all its tasks."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -57,15 +58,16 @@ def url_of(listening: socket.socket) -> str:
 async def serve(
     apps: Sequence[Starlette], sockets: Sequence[socket.socket], *, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    """Serve each app on its socket until SIGINT or SIGTERM.
+    """Serve each app on its socket until SIGINT, SIGTERM or ``stop``; outside of the main thread only the latter.
 
     :param stop: set when the end has begun, so that whatever hangs on purpose lets go
     :param ready: called once, when all of them answer
     """
     servers = [_Server(_config(app)) for app in apps]
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
     running = [
         asyncio.create_task(server.serve(sockets=[listening]))
         for server, listening in zip(servers, sockets, strict=True)
