@@ -162,7 +162,7 @@ class Engine:
             useful_at=min(_useful_at(image, until, now) for image, until in waits),
         )
 
-    async def _do(self, busy: list[tuple[Tracked, Action]]) -> None:
+    async def _do(self, busy: Sequence[tuple[Tracked, Action]]) -> None:
         """Do what was decided, what goes to the API in arrays."""
         asks = [image for image, action in busy if isinstance(action, adoption.AskResponse)]
         details = [image for image, action in busy if isinstance(action, adoption.AskDetails)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import cast
 
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
@@ -236,7 +236,7 @@ class Landing:
 
 
 def _format(item: Item) -> PictureFormat:
-    return cast("Literal['JPG', 'PNG', 'WEBP']", item.parameters.output_format or "JPG")
+    return item.parameters.output_format or "JPG"
 
 
 def _factor(item: Item) -> float:

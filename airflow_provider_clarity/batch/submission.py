@@ -7,17 +7,17 @@ and forgets it. All that remains is when the endpoint expires.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.exceptions import ClarityInputError
 from airflow_provider_clarity.runware.wire import UpscaleInputs, UpscaleTask
 from airflow_provider_clarity.storage.endpoints import make_endpoint
-from airflow_provider_clarity.storage.inputs import image_reference, inspect
+from airflow_provider_clarity.storage.inputs import SourceFacts, image_reference, inspect
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
-from airflow_provider_clarity.storage.uris import GsUri
+from airflow_provider_clarity.storage.uris import GsSource, GsUri
 
 InputVia = Literal["auto", "signed_url", "inline"]
 
@@ -64,25 +64,27 @@ class SignedRequests:
 
     def inspect(self, item: Item) -> tuple[Item, tuple[str, ...]]:
         """Read the header of the source."""
-        facts = inspect(self.store, item.source, generation=item.source_generation)
+        facts = inspect(self.store, item.source, factor=item.parameters.upscale_factor or 2)
+        if facts.generation != item.source_generation:
+            raise ClarityInputError(
+                f"The source {item.source.shown} was replaced while it was read. Nothing was sent and nothing was paid. "
+                "A retry takes the new one.",
+                retryable=True,
+            )
         return replace(item, pixels=facts.pixels), facts.warnings
 
     def make(self, item: Item, task_uuid: UUID, staging: GsUri) -> Request:
         """Sign the PUT into staging and the GET of the source, and put both into the task."""
         endpoint = make_endpoint(self.signer, staging)
-        image = image_reference(
-            self.store, item.source, signer=self.signer, via=self.input_via, generation=item.source_generation
-        )
+        uri = item.source.uri if isinstance(item.source, GsSource) else None
+        facts = SourceFacts(item.source, uri=uri, generation=item.source_generation)
+        image = image_reference(facts, store=self.store, signer=self.signer, via=self.input_via)
         task = UpscaleTask(
             task_uuid=task_uuid,
             parameters=item.parameters,
-            inputs=UpscaleInputs(image=image.reference),
+            inputs=UpscaleInputs(image=image.text),
             upload_endpoint=endpoint.url,
             webhook_url=self.webhook_url,
             ttl=self.ttl,
         )
-        return Request(task, _epoch(endpoint.expires_at))
-
-
-def _epoch(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+        return Request(task, endpoint.expires_at.timestamp())

@@ -33,6 +33,7 @@ class Provenance:
     :param run_key: DAG id, run id and task id of the run that paid
     :param cost_microusd: what was paid, in millionths of a dollar, where known
     :param factor: the upscale factor asked for, as a decimal text
+    :param pixels: width and height of the picture, EXIF orientation applied
     :param note: what a person should know of the picture, for example another size than expected
     """
 
@@ -45,6 +46,7 @@ class Provenance:
     attempt: int | None = None
     cost_microusd: int | None = None
     factor: str | None = None
+    pixels: tuple[int, int] | None = None
     note: str = ""
 
     def to_metadata(self) -> dict[str, str]:
@@ -60,6 +62,7 @@ class Provenance:
             "attempt": self.attempt,
             "cost-microusd": self.cost_microusd,
             "factor": None if self.factor is None else fitted(self.factor, _SHORT_LIMIT),
+            "pixels": None if self.pixels is None else f"{self.pixels[0]}x{self.pixels[1]}",
             "note": fitted(self.note, _NOTE_LIMIT) or None,
         }
         return {f"{_PREFIX}{key}": str(value) for key, value in values.items() if value is not None}
@@ -88,6 +91,7 @@ class Provenance:
             attempt=_number(text("attempt")),
             cost_microusd=_number(text("cost-microusd")),
             factor=text("factor") or None,
+            pixels=_pixels(text("pixels")),
             note=text("note"),
         )
 
@@ -115,6 +119,11 @@ def fitted(text: str, limit: int = _LIMIT) -> str:
         return data.decode()
     mark = f"…sha256:{hashlib.sha256(data).hexdigest()}"
     return data[: limit - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def _pixels(text: str) -> tuple[int, int] | None:
+    width, height = (_number(side) for side in text.partition("x")[::2])
+    return None if width is None or height is None else (width, height)
 
 
 def _number(text: str) -> int | None:

@@ -1,0 +1,162 @@
+"""The task record: attempts only grow, an outcome stays, and every version that was released loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_clarity.batch.record import Attempt, Failure, RunEnd, TaskRecord, may_take_over
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def attempt(n: int = 1, **changes: object) -> Attempt:
+    """An attempt."""
+    known = {"n": n, "task_uuid": UUID(int=n), "staging": f"gs://b/s-{n}.jpg", "run_key": "run", "submit_timeout": 60.0}
+    return Attempt.model_validate(known | changes)
+
+
+def record(*attempts: Attempt) -> TaskRecord:
+    """A record of these attempts."""
+    return TaskRecord(
+        identity="i",
+        content_key="c",
+        source="gs://a/cat.png",
+        destination="gs://b/cat.jpg",
+        parameters={"model": "runware:500@1"},
+        owner="me",
+        owner_since=100.0,
+        attempts=attempts,
+    )
+
+
+def test_an_attempt_begins_only_after_the_outcome_of_the_last() -> None:
+    """Two open attempts may be two purchases."""
+    with pytest.raises(ValueError, match="still open"):
+        record(attempt(1)).begun(attempt(2))
+    assert len(record(attempt(1, outcome="failed")).begun(attempt(2)).attempts) == 2
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_attempts_have_no_gap(n: int) -> None:
+    """A gap, or a second first, would be a UUID that nobody looks up."""
+    with pytest.raises(ValueError, match="cannot follow"):
+        record(attempt(1, outcome="failed")).begun(attempt(n))
+
+
+def test_an_outcome_stays_but_for_a_better_one() -> None:
+    """A late failure never hides a delivered picture; a picture that turned up ends a lost attempt well."""
+    delivered = record(attempt()).ended("delivered", 5.0, cost_microusd=1300)
+    assert delivered.ended("failed", 9.0, failure=Failure(kind="provider", message="late")) == delivered
+    lost = record(attempt()).ended("lost", 5.0)
+    found = lost.ended("recovered", 9.0, cost_microusd=1300).last
+    assert found is not None
+    assert (found.outcome, found.cost_microusd, found.failure) == ("recovered", 1300, None)
+
+
+def test_a_known_cost_is_not_forgotten() -> None:
+    """The second delivery of a picture costs nothing and knows nothing of its price."""
+    again = record(attempt()).ended("delivered", 5.0, cost_microusd=1300).ended("recovered", 9.0).last
+    assert again is not None
+    assert again.cost_microusd == 1300
+
+
+def test_only_the_only_post_can_be_taken_back() -> None:
+    """A refusal of the second POST says nothing of the first, which may have been accepted."""
+    once = record(attempt(sent_at=1.0, last_sent_at=1.0))
+    taken_back = once.refused().last
+    assert taken_back is not None
+    assert taken_back.sent_at is None
+    twice = record(attempt(sent_at=1.0, last_sent_at=2.0))
+    assert twice.refused() == twice
+    known = once.acknowledged(3.0)
+    assert known.refused() == known
+
+
+def test_a_lost_attempt_opens_again_when_it_is_seen() -> None:
+    """And only a lost one."""
+    lost = record(attempt()).ended("lost", 5.0, failure=Failure(kind="lost", message="?"))
+    opened = lost.reopened().last
+    assert opened is not None
+    assert (opened.outcome, opened.failure) == (None, None)
+    done = record(attempt()).ended("delivered", 5.0)
+    assert done.reopened() == done
+
+
+def test_an_ended_attempt_is_not_sent_again() -> None:
+    """Its UUID is used up."""
+    with pytest.raises(ValueError, match="has ended"):
+        record(attempt(outcome="failed")).sent_again(1.0, submit_timeout=60.0, endpoint_expires_at=None)
+    with pytest.raises(ValueError, match="no attempt"):
+        record().acknowledged(1.0)
+
+
+def test_the_first_post_keeps_its_time() -> None:
+    """The window in which a UUID may be sent again counts from the first POST."""
+    sent = record(attempt()).sent_again(10.0, submit_timeout=30.0, endpoint_expires_at=99.0)
+    again = sent.sent_again(20.0, submit_timeout=30.0, endpoint_expires_at=109.0).last
+    assert again is not None
+    assert (again.sent_at, again.last_sent_at, again.endpoint_expires_at) == (10.0, 20.0, 109.0)
+
+
+@given(
+    sent=st.none() | st.floats(100, 200),
+    acknowledged=st.booleans(),
+    ended=st.booleans(),
+    now=st.floats(0, 500),
+    lease=st.floats(0, 60),
+)
+def test_nobody_takes_over_while_a_post_may_be_on_its_way(
+    *, sent: float | None, acknowledged: bool, ended: bool, now: float, lease: float
+) -> None:
+    """Else the old owner's POST and the new one's would race."""
+    one = attempt(
+        sent_at=sent,
+        last_sent_at=sent,
+        acknowledged_at=sent if acknowledged else None,
+        outcome="failed" if ended else None,
+    )
+    since = may_take_over(record(one), now, lease)
+    if ended:
+        assert since == now
+    elif sent is None:
+        assert since == 100.0 + lease
+    elif acknowledged:
+        assert since == float("inf")
+    else:
+        assert since == sent + lease + 60.0
+    assert may_take_over(record(), now, lease) == 100.0 + lease
+
+
+def test_rounds_count_their_own_purchases() -> None:
+    """max_attempts is a number a round, over all tries, and not over other runs."""
+    made = record(
+        attempt(1, outcome="failed"),
+        attempt(2, outcome="failed", round=1),
+        attempt(3, outcome="failed", run_key="other", round=1),
+        attempt(4, round=1),
+    )
+    assert (made.attempts_in("run", 0), made.attempts_in("run", 1), made.attempts_in("other", 1)) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("task_record_*.json")), ids=lambda path: path.stem)
+def test_every_released_record_loads_and_keeps_what_it_does_not_know(path: Path) -> None:
+    """Workers of two versions write the same record: what the newer one added must survive the older one."""
+    stored = json.loads(path.read_text())
+    loaded = TaskRecord.model_validate(stored)
+    written = json.loads(loaded.acknowledged(1.0).model_dump_json())
+    assert stored.items() <= {**written, "attempts": stored["attempts"]}.items()
+    assert stored["attempts"][0].items() <= {**written["attempts"][0], "acknowledged_at": stored["attempts"][0]["acknowledged_at"]}.items()
+
+
+def test_the_end_of_a_run_is_kept_by_run() -> None:
+    """A retry repeats the end of its own run, not of another."""
+    one = RunEnd(round=0, max_tries=1, outcome="delivered", ended_at=1.0, result={"uri": "gs://b/cat.jpg"})
+    two = RunEnd(round=0, max_tries=1, outcome="done", ended_at=2.0)
+    both = record(attempt()).run_ended("a", one).run_ended("b", two)
+    assert both.runs == {"a": one, "b": two}
