@@ -1,10 +1,14 @@
-"""The Runware API without Airflow: wire models, error table, client, poll hub."""
+"""The Runware API without Airflow: wire models, error table, client, one task from submit to result, poll hub."""
 
 from __future__ import annotations
 
+from airflow_provider_clarity.runware.client import BASE_URL, ClarityClient
 from airflow_provider_clarity.runware.errors import ErrorClass, TaskError, classify, to_exception
+from airflow_provider_clarity.runware.images import IMAGE_HOSTS
+from airflow_provider_clarity.runware.pace import backoff, next_look, retry_after
 from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for
 from airflow_provider_clarity.runware.replies import Account, PollReply, SubmitOutcome, SubmitReply, TaskState
+from airflow_provider_clarity.runware.tls import shared_ssl_context
 from airflow_provider_clarity.runware.wire import (
     MODEL,
     AccountTask,
@@ -18,9 +22,12 @@ from airflow_provider_clarity.runware.wire import (
 )
 
 __all__ = [
+    "BASE_URL",
+    "IMAGE_HOSTS",
     "MODEL",
     "Account",
     "AccountTask",
+    "ClarityClient",
     "ErrorClass",
     "GetResponseTask",
     "GetTaskDetailsTask",
@@ -34,8 +41,12 @@ __all__ = [
     "UpscaleParameters",
     "UpscaleSettings",
     "UpscaleTask",
+    "backoff",
     "classify",
+    "next_look",
     "parameters_from_user",
+    "retry_after",
+    "shared_ssl_context",
     "to_exception",
     "warnings_for",
 ]

@@ -123,7 +123,7 @@ CODES: dict[Family, str] = {
         contentPolicyViolation providerContentPolicyViolation sensitiveContentDetected unsafeContentDetected
         nsfwContentDetected promptBlocked imageBlocked moderationFailed invalidProviderContent""",
     "timeout": "timeoutProvider providerTimeout providerGatewayTimeout timeout",
-    "input": "failedToTransferImage mediaNotFound mediaExpired",
+    "input": "failedToTransferImage mediaNotFound mediaExpired payloadTooLarge",
     "delivery": "uploadFailed mediaStorageFileCouldNotBeMoved webhookTimeout",
     "serverError": """
         internalServerError serviceUnavailable serverUnavailable standardError unknownError undefinedError

@@ -25,7 +25,7 @@ class SubmitOutcome:
 
     :param task_uuid: the task
     :param status: ``accepted``: named in ``data``. ``conflict``: accepted before. ``refused``: certainly not accepted,
-        may be sent again under the same UUID. ``failed``: the service reported an error for it. ``unknown``: anything else
+        may be sent again under the same UUID. ``failed``: the service reported an error for it. ``unknown``: all else
     :param error: the reported error; with ``unknown``, what the reply said without naming the task, as a hint
     :param result: the result, where the reply already carries it (``delivery_method="sync"``)
     """
