@@ -54,10 +54,10 @@ class RestApi:
     def healthy(self) -> bool:
         """Tell whether scheduler, triggerer and DAG processor have reported."""
         try:
-            parts = self._http.get("/api/v2/monitor/health").json()
-        except (httpx.TransportError, ValueError):
+            reply = self._http.get("/api/v2/monitor/health")
+        except httpx.TransportError:
             return False
-        return all((part or {}).get("status") == "healthy" for part in parts.values())
+        return reply.is_success and all(part and part["status"] == "healthy" for part in reply.json().values())
 
     def has_dag(self, dag_id: str) -> bool:
         """Tell whether a DAG has been read."""
