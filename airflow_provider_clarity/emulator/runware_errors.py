@@ -47,20 +47,20 @@ class ApiError:
 class Reply:
     """An envelope in the making.
 
-    :param accepted: tasks that were accepted, whether or not they are named in ``data``
+    :param acknowledged: tasks that were accepted, whether or not they are named in ``data``
     :param mixed_ok: whether a reply that holds both results and errors has the status 200
     """
 
     data: list[dict[str, Any]] = field(default_factory=list)
     errors: list[ApiError] = field(default_factory=list)
-    accepted: int = 0
+    acknowledged: int = 0
     mixed_ok: bool = True
 
     @property
     def status(self) -> int:
         """The HTTP status."""
         bad = [error.status for error in self.errors if error.status != 200]
-        if not bad or ((self.data or self.accepted) and self.mixed_ok):
+        if not bad or ((self.data or self.acknowledged) and self.mixed_ok):
             return 200
         return bad[0]
 

@@ -65,7 +65,10 @@ class Looks:
             reply.data.append(items.failure_in_data(self._world, task, task.error))
         else:
             failed = items.failure(self._world, task, task.error)
-            reply.errors.append(failed if status else ApiError(failed.body, task.error.status))
+            if not status:
+                body = {key: value for key, value in failed.body.items() if key != "status"}
+                failed = ApiError(body, task.error.status)
+            reply.errors.append(failed)
 
     def _fault(self, task: Task, candidates: set[str], *, flap: bool = True) -> Fault | None:
         if task.status != "processing" and flap:

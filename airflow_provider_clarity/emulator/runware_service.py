@@ -157,9 +157,9 @@ class Service:
         self.world.tasks[task.uuid.lower()] = task
         self.world.accounts.accepted(task.uuid.lower(), task.source)
         self._runner.start(task)
-        reply.accepted += 1
         if task.sync:
             return task
+        reply.acknowledged += 1
         if self.world.switches.ack == "item":
             reply.data.append(items.acknowledgement(self.world, task))
         return None
