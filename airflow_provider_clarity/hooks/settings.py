@@ -16,7 +16,6 @@ from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityValidationError
-from airflow_provider_clarity.runware.hosts import checked_base_url, is_loopback
 
 DEFAULT_BASE_URL = "https://api.runware.ai/v1"
 DEFAULT_IMAGE_HOSTS = (".runware.ai",)
@@ -82,41 +81,47 @@ def settings_from_connection(connection: ConnectionLike) -> ClaritySettings:
         )
     base_url = _base_url(connection)
     extra = _Extra(conn_id, _parse_extra(connection))
-    hosts = extra.hosts("allowed_image_hosts") or DEFAULT_IMAGE_HOSTS
-    host = urlsplit(base_url).hostname or ""
     return ClaritySettings(
         conn_id=conn_id,
         api_key=key,
         base_url=base_url,
         timeout=float(extra.number("timeout", Decimal(60), at_most=_MAX_TIMEOUT)),
         max_connections=extra.whole("max_connections", 5, at_most=_MAX_CONNECTIONS),
-        # Whoever speaks to a Runware on this machine means its pictures, too.
-        allowed_image_hosts=(*hosts, host) if is_loopback(host) and host not in hosts else hosts,
+        allowed_image_hosts=extra.hosts("allowed_image_hosts") or DEFAULT_IMAGE_HOSTS,
         webhook_url=extra.url("webhook_url"),
         expected_cost_usd=extra.number("expected_cost_usd", Decimal("0.0038")),
     )
 
 
 def _base_url(connection: ConnectionLike) -> str:
+    from airflow_provider_clarity.runware.hosts import checked_base_url  # noqa: PLC0415  # see _is_loopback
+
     host = (connection.host or "").strip()
-    schema = (connection.schema or "").strip().strip("/")
     if not host:
         return DEFAULT_BASE_URL
+    try:
+        return checked_base_url(_address(host, (connection.schema or "").strip().strip("/"), connection.port))
+    except ClarityValidationError as error:
+        raise ClarityValidationError(f"Connection {connection.conn_id!r}: {error.message}") from None
+    except ValueError:
+        raise ClarityValidationError(
+            f"The host of the connection {connection.conn_id!r} is not an address. {_SAFE} Give it a host such as "
+            f"{DEFAULT_BASE_URL}."
+        ) from None
+
+
+def _address(host: str, schema: str, port: int | None) -> str:
+    """Put together what a connection keeps in three fields; its schema is a scheme or a path, as it was written."""
     if "://" not in host:
         name = urlsplit(f"//{host}").hostname or ""
-        scheme = schema if schema in ("http", "https") else "http" if is_loopback(name) else "https"
+        scheme = schema if schema in ("http", "https") else "http" if _is_loopback(name) else "https"
         host = f"{scheme}://{host}"
     parts = urlsplit(host)
     path = parts.path.rstrip("/")
     if schema not in ("", "http", "https"):
         path = f"{path}/{schema}"
-    netloc = parts.netloc
-    if connection.port and not parts.netloc.rpartition("]")[2].rpartition(":")[1]:
-        netloc = f"{netloc}:{connection.port}"
-    try:
-        return checked_base_url(urlunsplit((parts.scheme, netloc, path or _VERSION_PATH, parts.query, parts.fragment)))
-    except ClarityValidationError as error:
-        raise ClarityValidationError(f"Connection {connection.conn_id!r}: {error.message}") from None
+    netloc = f"{parts.netloc}:{port}" if port and parts.port is None else parts.netloc
+    return urlunsplit((parts.scheme, netloc, path or _VERSION_PATH, parts.query, parts.fragment))
 
 
 def _parse_extra(connection: ConnectionLike) -> Mapping[str, object]:
@@ -180,12 +185,19 @@ class _Extra:
         try:
             parts = urlsplit(value.strip()) if isinstance(value, str) else urlsplit("")
             host = parts.hostname or ""
-            usable = bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+            usable = bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
         except ValueError:
             usable = False
         if not usable:
             raise self._wrong(name, "an https:// address")
         return str(value).strip()
+
+
+def _is_loopback(host: str) -> bool:
+    # The package of it loads httpx and pydantic, 0.2 s on Airflow 2.11: not when a DAG file is read.
+    from airflow_provider_clarity.runware.hosts import is_loopback  # noqa: PLC0415
+
+    return is_loopback(host)
 
 
 def _is_host(text: str) -> bool:
