@@ -10,7 +10,7 @@ from typing import Final
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 FIRST_LOOK: Final = 1.5
-SHORTEST_LOOK: Final = 1.2
+SHORTEST_LOOK: Final = 1.25
 LONGEST_LOOK: Final = 10.0
 _LONGEST_BACKOFF: Final = 60.0
 _OF_AGE: Final = 0.14

@@ -1,0 +1,96 @@
+"""Which of the watched tasks are due for a look, and when the next one is. Every time is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+from uuid import UUID
+
+from airflow_provider_clarity.runware.pace import next_look
+
+_REMEMBERED: Final = 1000
+_ENOUGH: Final = 5
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A task, since when it is known, when it is due, and how many wait for it."""
+
+    since: float
+    due: float
+    watchers: int = 1
+
+
+class Schedule:
+    """The due times of all watched tasks, and what was learned of how long tasks take."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[UUID, _Watched] = {}
+        self._took: deque[float] = deque(maxlen=_REMEMBERED)
+        self._median: float | None = None
+        self._fresh = True
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def median(self) -> float | None:
+        """Seconds that the last tasks took, in the middle; none, until a few are done.
+
+        So many are remembered that the slow ones of a large group, which finish last, do not pass for the middle.
+        """
+        if not self._fresh:
+            self._median, self._fresh = median(self._took), True
+        return self._median
+
+    def watch(self, task: UUID, now: float, *, age: float = 0.0, first_look: float | None = None) -> float:
+        """Begin to watch a task, or watch it for one more.
+
+        :param task: its UUID
+        :param now: the time
+        :param age: seconds since it was submitted
+        :param first_look: seconds until the first look; none: as :func:`next_look` says
+        :return: when it is due
+        """
+        due = now + (next_look(age, self.median) if first_look is None else max(first_look, 0.0))
+        if known := self._tasks.get(task):
+            known.watchers += 1
+            known.due = min(known.due, due)
+            return known.due
+        self._tasks[task] = _Watched(since=now - age, due=due)
+        return due
+
+    def leave(self, task: UUID) -> bool:
+        """End one watching of a task.
+
+        :return: whether nobody watches it any more
+        """
+        known = self._tasks[task]
+        known.watchers -= 1
+        if known.watchers == 0:
+            del self._tasks[task]
+        return known.watchers == 0
+
+    def due(self, until: float) -> list[UUID]:
+        """Return the tasks that are due until a time, the longest due first."""
+        found = [(known.due, uuid) for uuid, known in self._tasks.items() if known.due <= until]
+        return [uuid for _, uuid in sorted(found)]
+
+    def next_moment(self) -> float:
+        """Return when the next task is due; infinity, when none is."""
+        return min((known.due for known in self._tasks.values()), default=math.inf)
+
+    def looked(self, task: UUID, now: float) -> None:
+        """Note that a task was looked at and is not done."""
+        if known := self._tasks.get(task):
+            known.due = now + next_look(now - known.since, self.median)
+
+    def done(self, task: UUID, now: float) -> None:
+        """Note that a task is done: it is not due any more, and how long it took is learned."""
+        if (known := self._tasks.get(task)) and known.due < math.inf:
+            known.due = math.inf
+            self._took.append(now - known.since)
+            self._fresh = len(self._took) < _ENOUGH
