@@ -37,7 +37,8 @@ def read(data: bytes) -> Header | NeedMore | NotAPicture:
         if length < _SHORTEST_SEGMENT:
             return NotAPicture("a JPEG with a broken segment")
         if at + length > len(data):
-            return NeedMore(at + length + 2)
+            end = at + length
+            return NeedMore(end + 2, skip_to=0 if marker == _APP1 else end)
         if marker == _APP1 and data.startswith(_EXIF, at + 2):
             exif += data[at + 2 + len(_EXIF) : at + length]  # a second EXIF segment continues the first
         at += length

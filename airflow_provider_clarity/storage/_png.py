@@ -31,7 +31,7 @@ def read(data: bytes) -> Header | NeedMore | NotAPicture:
     while True:
         known = Header("PNG", height, width, alpha) if swapped else Header("PNG", width, height, alpha)
         if at + 8 > len(data):
-            return NeedMore(at + 8, known)
+            return NeedMore(at + 8, known, skip_to=at)
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind in _PIXELS:
             return known

@@ -61,7 +61,7 @@ def _extended(data: bytes, length: int) -> Header | NeedMore:
     at = _FIRST_CHUNK
     while at < length:
         if at + 8 > len(data):
-            return NeedMore(at + 8, known)
+            return NeedMore(at + 8, known, skip_to=at)
         kind, size = struct.unpack_from("<4sI", data, at)
         after = at + 8 + size + size % 2
         if kind == b"EXIF":

@@ -38,11 +38,13 @@ class NeedMore:
     """The bytes may be a picture's beginning, but do not say enough.
 
     :param at_least: how many bytes from the beginning are needed to say more; more than were given
-    :param so_far: the header where it is known but for an EXIF orientation that may still come
+    :param so_far: the header where it is known but for transparency and an EXIF orientation that may still come
+    :param skip_to: the bytes that follow the given ones are not looked at before this one
     """
 
     at_least: int
     so_far: Header | None = None
+    skip_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)

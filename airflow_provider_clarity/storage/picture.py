@@ -33,6 +33,7 @@ FIRST_READ: Final = 64 * 1024
 MOST_READ: Final = 1024 * 1024
 
 _SHORTEST: Final = 32
+_LONGEST_GAP: Final = 64 * 1024 * 1024
 _READERS: Final = {_jpeg.MAGIC: _jpeg.read, _png.MAGIC: _png.read, _webp.MAGIC: _webp.read}
 _OTHERS: Final = {
     b"GIF8": "a GIF",
@@ -69,28 +70,30 @@ def read_header(data: bytes) -> Header | NeedMore | NotAPicture:
 
 
 def read_header_with(read: Callable[[int, int], bytes | None], size: int) -> Header | NotAPicture | None:
-    """Read the header of a stored file by ranges: 64 KiB, growing to 1 MiB until its size is found.
+    """Read the header of a stored file by ranges: 64 KiB, growing to 1 MiB in all until its size is found.
+
+    What the format lets us skip (the pixels before a WEBP's EXIF, a colour profile) is not read and not counted.
 
     :param read: gives `length` bytes from `start`, or None if the file is gone
     :param size: of the file in bytes
     :return: None if the file is gone
     """
-    data = b""
-    wanted = FIRST_READ
+    data, left, wanted = bytearray(), MOST_READ, FIRST_READ
     while True:
         more = read(len(data), min(wanted, size) - len(data))
         if more is None:
             return None
         data += more
-        answer = read_header(data)
+        left -= len(more)
+        answer = read_header(bytes(data))
         if not isinstance(answer, NeedMore):
             return answer
-        wanted = max(answer.at_least, len(data) * 4)
-        if not more or len(data) >= size:
+        if not more or answer.at_least > size:
             return answer.so_far or NotAPicture("cut off within its header")
-        if answer.at_least > MOST_READ:
+        data += bytes(max(0, answer.skip_to - len(data)))
+        if answer.at_least > len(data) + left or len(data) > _LONGEST_GAP:
             return answer.so_far or NotAPicture("a picture whose size is not in its first MiB")
-        wanted = min(wanted, MOST_READ)
+        wanted = min(max(answer.at_least, len(data) + FIRST_READ, (MOST_READ - left) * 4), len(data) + left)
 
 
 def ends_well(header: Header, tail: bytes, size: int) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-with warnings.catch_warnings():  # google.api_core asks for grpcio-status where grpcio is installed; nobody here needs it
+with (
+    warnings.catch_warnings()
+):  # google.api_core asks for grpcio-status where grpcio is installed; nobody here needs it
     warnings.simplefilter("ignore", ImportWarning)
     from google.cloud import storage
 from google.oauth2 import service_account
