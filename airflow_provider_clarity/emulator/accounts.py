@@ -23,7 +23,7 @@ class Purchase:
 
 @dataclass
 class Upload:
-    """The PUTs of one task: how many, the last status, the bytes of the last body that was sent."""
+    """The PUTs of one task: how many, the last status, the bytes of the last body that was answered."""
 
     puts: int = 0
     status: int | None = None

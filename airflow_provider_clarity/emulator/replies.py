@@ -7,6 +7,7 @@ connection, which the servers of ``server.py`` put into the scope of each reques
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 from starlette.responses import Response
@@ -66,7 +67,7 @@ class Truncated(Response):
 
 
 class Dripping(Response):
-    """Sends the right reply in ``PIECES`` pieces, with a pause after each."""
+    """Sends the right reply in ``PIECES`` pieces, with a pause before each."""
 
     def __init__(self, whole: Response, pause: float) -> None:
         super().__init__()
@@ -75,11 +76,11 @@ class Dripping(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol's names
         """Send the pieces."""
         body = bytes(self._whole.body)
-        size = max(1, -(-len(body) // PIECES))
         await send(_start(self._whole))
-        for at in range(0, len(body), size):
-            await send({"type": "http.response.body", "body": body[at : at + size], "more_body": True})
+        ends = [len(body) * number // PIECES for number in range(PIECES + 1)]
+        for start, end in pairwise(ends):
             await asyncio.sleep(self._pause)
+            await send({"type": "http.response.body", "body": body[start:end], "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

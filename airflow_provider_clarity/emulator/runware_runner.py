@@ -151,7 +151,7 @@ class Runner:
         body = await asyncio.to_thread(_body, name, picture, wanted_of(task, switches.size_multiple))
         kinds = {"none": None, "image": picture.media_type, "octet": "application/octet-stream"}
         status = await self._transfer.put(endpoint, body, kinds[switches.upload_content_type])
-        accounts.uploaded(task.uuid.lower(), status, len(body))
+        accounts.uploaded(task.uuid.lower(), status, 0 if status is None else len(body))
         return status is not None and 200 <= status < 300
 
     async def _tell(self, task: Task) -> None:
