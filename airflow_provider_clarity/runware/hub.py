@@ -96,7 +96,7 @@ class PollHub:
     """
 
     def __init__(self, client_factory: ClientFactory, *, jitter: Callable[[], float] = random.random) -> None:
-        self._factory = client_factory
+        self.client_factory = client_factory
         self._jitter = jitter
         self._schedule = Schedule()
         self._settled: dict[UUID, TaskState] = {}
@@ -118,7 +118,7 @@ class PollHub:
         with _hubs_lock:
             hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
             hub = hubs.setdefault(key, cls(client_factory))
-            hub._factory = client_factory  # the newest knows the connection best
+            hub.client_factory = client_factory  # the newest knows the connection best
             return hub
 
     async def wait(
@@ -216,7 +216,7 @@ class PollHub:
 
     async def _poll_all(self) -> None:
         loop = asyncio.get_running_loop()
-        client = await self._factory()
+        client = await self.client_factory()
         failures, renewed = 0, False
         not_before = -math.inf
         try:
@@ -229,7 +229,7 @@ class PollHub:
                     if renewed:
                         raise reply.stop
                     renewed = True
-                    stale, client = client, await self._factory()
+                    stale, client = client, await self.client_factory()
                     await stale.aclose()
                     continue
                 self._take(reply, asked_at)

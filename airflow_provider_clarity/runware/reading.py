@@ -60,15 +60,21 @@ def read_poll(status: int, envelope: Envelope, asked: Sequence[UUID], retry_afte
 
     A task that the reply does not name is ``silent`` when the reply answered the whole array, else it is missing.
     """
-    states = {uuid: TaskState(uuid, "silent") for uuid in asked} if _answered(status, envelope) else {}
+    states: dict[UUID, TaskState] = {}
     wanted = frozenset(asked)
     for item in envelope.items:
         result = ResultItem.model_validate(item)
         if (uuid := result.task_uuid) is not None and uuid in wanted:
             _keep_better(states, TaskState(uuid, "success" if result.succeeded else "processing", result=result))
+    not_looked_up = set()
     for error in envelope.errors:
-        if (uuid := error.task_uuid) is not None and uuid in wanted and (told := _state_of_error(status, uuid, error)):
-            _keep_better(states, told)
+        if (uuid := error.task_uuid) is not None and uuid in wanted:
+            if told := _state_of_error(status, uuid, error):
+                _keep_better(states, told)
+            else:
+                not_looked_up.add(uuid)
+    if _answered(status, envelope):
+        states |= {uuid: TaskState(uuid, "silent") for uuid in asked if uuid not in states.keys() | not_looked_up}
     throttled = status in THROTTLING or any(
         error.family == "rateLimit" and error.task_uuid is None for error in envelope.errors
     )
