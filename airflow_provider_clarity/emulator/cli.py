@@ -91,6 +91,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; a bad argument ends the program with 2 and says why on stderr."""
+    found = make_parser().parse_args(arguments)
+    return Options(
+        host=found.host,
+        runware_port=found.runware_port,
+        storage_port=found.storage_port,
+        timing=Timing(found.service_time, found.latency_model, found.max_queue_wait, found.seed),
+        slots=found.slots,
+        price=found.price,
+        queue=found.queue,
+        render=found.render,
+        seed=found.seed,
+        key_file=found.key_file,
+        buckets=tuple(found.bucket),
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser with every option."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Local stand-ins for Runware and Cloud Storage.")
     add = parser.add_argument
     add("--host", type=_loopback, default="127.0.0.1", help="a loopback address (default: %(default)s)")
@@ -106,20 +124,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--seed", type=int, default=0, help="of latencies and of faults with a rate (default: %(default)s)")
     add("--key-file", type=Path, default=None, help="where the service account's key is written (default: temporary)")
     add("--bucket", action="append", default=[], metavar="NAME", help="a bucket that exists at once; may be repeated")
-    found = parser.parse_args(arguments)
-    return Options(
-        host=found.host,
-        runware_port=found.runware_port,
-        storage_port=found.storage_port,
-        timing=Timing(found.service_time, found.latency_model, found.max_queue_wait, found.seed),
-        slots=found.slots,
-        price=found.price,
-        queue=found.queue,
-        render=found.render,
-        seed=found.seed,
-        key_file=found.key_file,
-        buckets=tuple(found.bucket),
-    )
+    return parser
 
 
 def _say(line: dict[str, str]) -> None:
