@@ -57,4 +57,5 @@ def create_storage_app(
     ]
     app = Starlette(routes=routes, middleware=[Middleware(RawPath)])
     app.router.redirect_slashes = False
+    app.state.backend = backend
     return app

@@ -59,7 +59,7 @@ class RawPath:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope["path"] = scope["raw_path"].decode("ascii").partition("?")[0]
+        scope["path"] = scope["raw_path"].decode("latin-1").partition("?")[0]
 
         async def logged(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -38,7 +38,7 @@ def identity_routes(backend: Backend) -> list[Route]:
     account = "/v1/projects/-/serviceAccounts/{email}"
     return [
         Route("/", api.root, methods=["GET"]),
-        Route("/token", answers_json(api.token), methods=["POST"]),
+        Route("/token", api.token, methods=["POST"]),
         Route("/computeMetadata/v1/{path:path}", answers_json(api.metadata), methods=["GET"]),
         Route(f"{account}:signBlob", answers_json(api.sign_blob, iam=True), methods=["POST"]),
         Route(f"{account}:generateAccessToken", answers_json(api.access_token, iam=True), methods=["POST"]),
@@ -66,7 +66,10 @@ class _Identity:
         except ValueError as error:
             return _oauth_error("invalid_grant", str(error))
         email = str(claims["iss"])
-        return guarded(self.backend.faults, "store.token", email, lambda: self._token(email))
+        try:
+            return guarded(self.backend.faults, "store.token", email, lambda: self._token(email))
+        except StorageError as error:
+            return _oauth_error(error.reason, error.message, error.status)
 
     async def root(self, request: Request) -> Response:  # noqa: ARG002 - a handler's signature
         return PlainTextResponse("computeMetadata/\n", headers=_FLAVOR)
@@ -147,5 +150,5 @@ class _Identity:
         return email
 
 
-def _oauth_error(error: str, description: str) -> Response:
-    return JSONResponse({"error": error, "error_description": description}, status_code=400)
+def _oauth_error(error: str, description: str, status: int = 400) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status_code=status)

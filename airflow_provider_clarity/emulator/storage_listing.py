@@ -48,14 +48,19 @@ class ListingQuery:
         return cls(
             prefix=query.get("prefix", ""),
             delimiter=delimiter,
-            trailing_delimiter=query.get("includeTrailingDelimiter") == "true",
+            trailing_delimiter=_truth(query, "includeTrailingDelimiter"),
             start=query.get("startOffset", ""),
             end=query.get("endOffset", ""),
             glob=glob_pattern(glob) if glob else None,
-            versions=query.get("versions") == "true",
+            versions=_truth(query, "versions"),
             limit=min(limit or _PAGE, _PAGE),
             after=_read_token(query["pageToken"]) if query.get("pageToken") else None,
         )
+
+
+def _truth(query: Mapping[str, str], name: str) -> bool:
+    """Read a boolean; the Python client writes ``True``."""
+    return query.get(name, "").lower() == "true"
 
 
 @dataclass
