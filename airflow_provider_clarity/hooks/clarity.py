@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ClarityHook", "ClaritySettings", "UpscaleRequest", "make_client", "settings_from_connection"]
 
 T = TypeVar("T")
-_NO_PERMISSION = frozenset({"insufficientPermissions", "permissionDenied", "forbidden"})
+_NO_PERMISSION = frozenset({"insufficientpermissions", "permissiondenied", "forbidden"})
 
 
 class UpscaleRequest(TypedDict, total=False):
@@ -41,6 +41,7 @@ class UpscaleRequest(TypedDict, total=False):
     output_type: Literal["URL", "base64Data", "dataURI"]
     ttl: int | None
     task_uuid: UUID | str
+    timeout: float
 
 
 class ClarityHook(BaseHook):
@@ -141,7 +142,8 @@ class ClarityHook(BaseHook):
 
         :param source: a URL that Runware can fetch, a UUID of a picture it keeps, or a data URI
         :param destination: an upload endpoint: a URL that takes one PUT of the picture
-        :param request: see :class:`UpscaleRequest`; ``upscale_factor`` is 2 where it is not given
+        :param request: see :class:`UpscaleRequest`; ``upscale_factor`` is 2 where it is not given, ``timeout`` (seconds
+            to wait) 900
         :raises ClarityValidationError: a parameter is outside what the model page allows
         :raises ClarityError: the task failed; the class says how
         """
@@ -149,7 +151,7 @@ class ClarityHook(BaseHook):
 
         settings = self.get_settings()
         task = _task(source, destination, request, settings.webhook_url)
-        return self._run(lambda client: run_task(client, task), settings)
+        return self._run(lambda client: run_task(client, task, timeout=request.get("timeout", 900)), settings)
 
     def test_connection(self) -> tuple[bool, str]:
         """Check address and key with a request that costs nothing.
@@ -159,7 +161,7 @@ class ClarityHook(BaseHook):
         try:
             account = self.account()
         except ClarityError as error:
-            if error.code in _NO_PERMISSION:
+            if (error.code or "").casefold() in _NO_PERMISSION:
                 return True, "Runware took the key. It may not read the account, so the balance cannot be shown."
             return False, redact(error)
         except Exception as error:  # noqa: BLE001  # Airflow shows the message; a traceback would tell nobody more
