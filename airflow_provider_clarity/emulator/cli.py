@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import json
 import logging
 import math
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from airflow_provider_clarity.emulator.runware_runner import Timing
 from airflow_provider_clarity.emulator.runware_service import Service
 from airflow_provider_clarity.emulator.server import listen, serve, url_of
 from airflow_provider_clarity.emulator.storage_app import create_storage_app
+from airflow_provider_clarity.emulator.storage_errors import StorageError
 from airflow_provider_clarity.emulator.switches import Switches
 
 PROGRAM = "python -m airflow_provider_clarity.emulator"
@@ -56,36 +59,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sockets = [listen(options.host, options.runware_port), listen(options.host, options.storage_port)]
     except OSError as error:
-        sys.stderr.write(f"{PROGRAM}: error: cannot listen on {options.host}: {error.strerror}\n")
-        return 2
-    with tempfile.TemporaryDirectory(prefix="clarity-emulator-") as folder:
-        runware_url, storage_url = map(url_of, sockets)
-        faults, key = Faults(options.seed), ServiceAccountKey.make()
-        key_file = options.key_file or Path(folder) / "service-account.json"
-        try:
-            key.write(key_file, f"{storage_url}/token")
-        except OSError as error:
-            sys.stderr.write(f"{PROGRAM}: error: cannot write the key file: {error.strerror}\n")
-            return 2
-        switches = Switches(api_key=make_api_key(), slots=options.slots, queue=options.queue, price=options.price)
-        stop = asyncio.Event()
-        service = Service(
-            switches,
-            faults,
-            base_url=runware_url,
-            folder=Path(folder),
-            render=options.render,
-            timing=options.timing,
-        )
-        runware = create_runware_app(service, stop=stop)
+        return _refuse(f"cannot listen on {options.host}: {error.strerror}")
+    with contextlib.ExitStack() as opened:
+        for listening in sockets:
+            opened.enter_context(listening)
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="clarity-emulator-")))
+        return _serve(options, sockets, folder)
+
+
+def _serve(options: Options, sockets: list[socket.socket], folder: Path) -> int:
+    runware_url, storage_url = map(url_of, sockets)
+    faults, key, stop = Faults(options.seed), ServiceAccountKey.make(), asyncio.Event()
+    key_file = options.key_file or folder / "service-account.json"
+    try:
+        key.write(key_file, f"{storage_url}/token")
         storage = create_storage_app(faults=faults, key=key, buckets=options.buckets)
-        line = {
-            "runware_url": f"{runware_url}/v1",
-            "storage_url": storage_url,
-            "service_account_file": str(key_file),
-            "api_key": switches.api_key,
-        }
-        asyncio.run(serve([runware, storage], sockets, stop=stop, ready=lambda: _say(line)))
+    except OSError as error:
+        return _refuse(f"cannot write the key file: {error.strerror}")
+    except StorageError as error:
+        return _refuse(f"argument --bucket: {error}")
+    switches = Switches(api_key=make_api_key(), slots=options.slots, queue=options.queue, price=options.price)
+    service = Service(
+        switches, faults, base_url=runware_url, folder=folder, render=options.render, timing=options.timing
+    )
+    line = {
+        "runware_url": f"{runware_url}/v1",
+        "storage_url": storage_url,
+        "service_account_file": str(key_file),
+        "api_key": switches.api_key,
+    }
+    runware = create_runware_app(service, stop=stop)
+    asyncio.run(serve([runware, storage], sockets, stop=stop, ready=lambda: _say(line)))
     return 0
 
 
@@ -125,6 +129,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--key-file", type=Path, default=None, help="where the service account's key is written (default: temporary)")
     add("--bucket", action="append", default=[], metavar="NAME", help="a bucket that exists at once; may be repeated")
     return parser
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"{PROGRAM}: error: {message}\n")
+    return 2
 
 
 def _say(line: dict[str, str]) -> None:

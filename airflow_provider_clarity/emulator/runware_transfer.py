@@ -17,6 +17,7 @@ import httpx
 from airflow_provider_clarity.emulator.runware_tasks import UUID, World
 
 MOST_BYTES = 64 * 1024 * 1024
+SOCKETS = 8
 
 
 class Transfer:
@@ -25,6 +26,8 @@ class Transfer:
     def __init__(self, world: World) -> None:
         self._world = world
         self._client: httpx.AsyncClient | None = None
+        # httpx's pool is slow with many waiting for it; and uploads that pile up must not keep inputs from being read
+        self._reading, self._sending = asyncio.Semaphore(SOCKETS), asyncio.Semaphore(SOCKETS)
 
     async def read_input(self, image: str) -> bytes | None:
         """Return the bytes of an input in any of its forms, or None where it cannot be had."""
@@ -60,7 +63,7 @@ class Transfer:
         if not is_loopback(url):
             return None
         try:
-            async with self._http().stream("GET", url) as reply:
+            async with self._reading, self._http().stream("GET", url) as reply:
                 if reply.status_code != 200:
                     return None
                 body = bytearray()
@@ -84,16 +87,15 @@ class Transfer:
         if not is_loopback(url):
             return None
         try:
-            reply = await self._http().request(method, url, content=content, headers=headers, json=json)
+            async with self._sending:
+                reply = await self._http().request(method, url, content=content, headers=headers, json=json)
         except (httpx.HTTPError, httpx.InvalidURL):
             return None
         return reply.status_code
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
-            timeout = httpx.Timeout(60, pool=None)
-            self._client = httpx.AsyncClient(trust_env=False, limits=limits, timeout=timeout)
+            self._client = httpx.AsyncClient(trust_env=False, timeout=60)
         return self._client
 
 

@@ -65,6 +65,8 @@ def _swallow(api: Api) -> None:
         ["--slots", "0"],
         ["--queue", "-1"],
         ["--render", "some"],
+        ["--bucket", "B"],
+        ["--bucket", "twice", "--bucket", "twice"],
         ["--nothing"],
         ["--key-file", "/nowhere/at/all/key.json"],
     ],
