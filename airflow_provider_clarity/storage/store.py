@@ -134,13 +134,13 @@ class ObjectStore:
         """
         blob = self._blob(uri)
         blob.metadata = dict(metadata or {})
-        with translated("create", uri):
-            try:
+        try:
+            with translated("create", uri):
                 blob.upload_from_string(
                     data, content_type=content_type, if_generation_match=if_generation_match, **self._how
                 )
-            except ObjectMissingError:
-                raise GenerationConflict(uri) from None
+        except ObjectMissingError:  # an upload session that is over
+            raise GenerationConflict(uri) from None
         return _stored(blob)
 
     def update_metadata(

@@ -26,7 +26,7 @@ from airflow_provider_clarity.storage.uris import GsUri
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the tests are no package; their helpers are beside them
 
-from emulator_process import EmulatorProcess  # noqa: E402
+from emulator_process import EmulatorProcess
 
 MakePicture = Callable[..., bytes]
 
@@ -55,7 +55,7 @@ def client(emulator: EmulatorProcess, credentials: Any) -> Iterator[storage.Clie
 
 @pytest.fixture
 def bucket(client: storage.Client) -> GsUri:
-    """The root of a bucket that no other test uses."""
+    """Make a bucket that no other test uses; this is its root."""
     name = f"clarity-{uuid.uuid4().hex}"
     client.create_bucket(name)
     return GsUri(name, "")

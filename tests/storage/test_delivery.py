@@ -124,6 +124,9 @@ def test_a_strangers_object_is_left_and_the_paid_picture_kept(
     assert kept.metadata["clarity-meant-for"] == str(delivery.final)
     assert store.stat(delivery.staging) is None
     assert delivery.promote(rule) == promotion
+    delivery.staged = delivery.stage()  # as after a crash between keeping it and emptying staging
+    assert delivery.promote(rule) == promotion
+    assert store.stat(delivery.staging) is None
 
 
 def test_overwrite_replaces_the_object_it_saw(delivery: Delivery) -> None:
@@ -199,6 +202,43 @@ class Restless(ObjectStore):
             content_type=content_type,
             metadata=metadata,
         )
+
+
+class Overtaken(ObjectStore):
+    """A store where another runner promotes, and empties staging, just before our rewrite."""
+
+    def rewrite(
+        self,
+        source: StoredObject,
+        destination: GsUri,
+        *,
+        if_generation_match: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+    ) -> StoredObject | None:
+        data = self.read(source.uri, generation=source.generation)
+        if data is not None:
+            self.create(destination, data, if_generation_match=if_generation_match, metadata=metadata)
+            self.delete(source.uri, generation=source.generation)
+        return super().rewrite(
+            source,
+            destination,
+            if_generation_match=if_generation_match,
+            content_type=content_type,
+            metadata=metadata,
+        )
+
+
+@pytest.mark.parametrize(("occupied", "kind"), [(False, "already"), (True, "undelivered")])
+def test_where_another_was_faster_the_destination_is_looked_at_before_the_alarm(
+    delivery: Delivery, *, occupied: bool, kind: str
+) -> None:
+    """Breaks if a 404 or 412 on our side of a race reports a delivered, or kept, picture as vanished."""
+    if occupied:
+        delivery.occupy(None)
+    promotion = delivery.promote(store=Overtaken(delivery.store._client, timeout=10, patience=3))
+    assert promotion.kind == kind
+    assert delivery.holds(promotion.uri)
 
 
 @pytest.mark.parametrize(("changes", "lands"), [(1, True), (4, True), (5, False)])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
+from google.cloud import storage
 
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityInputError
 from airflow_provider_clarity.storage.inputs import (
@@ -17,7 +18,7 @@ from airflow_provider_clarity.storage.inputs import (
     inspect,
 )
 from airflow_provider_clarity.storage.signing import Signer
-from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.store import ObjectStore, StoredObject
 from airflow_provider_clarity.storage.uris import GsSource, GsUri, parse_source
 
 MakePicture = Callable[..., bytes]
@@ -79,7 +80,7 @@ def test_what_is_not_there_is_refused(store: ObjectStore, bucket: GsUri) -> None
 
 
 @pytest.mark.parametrize(("side", "factor", "warned"), [(2048, 2, False), (2049, 2, True), (4095, 1, False)])
-def test_what_the_service_would_shrink_is_warned_about(  # noqa: PLR0917
+def test_what_the_service_would_shrink_is_warned_about(
     store: ObjectStore, bucket: GsUri, picture: MakePicture, side: int, factor: float, *, warned: bool
 ) -> None:
     """Breaks if a user learns only from the picture that 2x was not 2x."""
@@ -123,6 +124,23 @@ def test_without_a_signer_the_bytes_go_inline(
     reference = image_reference(facts, store=store, signer=None, via=via)
     assert reference.text == f"data:image/webp;base64,{base64.b64encode(data).decode()}"
     assert "base64" not in f"{reference} {reference!r}"
+
+
+def test_a_source_replaced_while_it_is_read_is_read_anew_by_another_try(
+    client: storage.Client, bucket: GsUri, picture: MakePicture
+) -> None:
+    """Breaks if half of one picture and half of another are measured."""
+
+    class Replacing(ObjectStore):
+        def stat(self, uri: GsUri, *, generation: int | None = None) -> StoredObject | None:
+            found = super().stat(uri, generation=generation)
+            put(self, uri, picture((32, 32)), found.generation if found else 0)
+            return found
+
+    replacing = Replacing(client, timeout=10, patience=3)
+    with pytest.raises(ClarityInputError) as replaced:
+        inspect(replacing, put(replacing, bucket.child("a.png"), picture((64, 48))))
+    assert replaced.value.retryable
 
 
 def test_a_url_without_a_signer_is_refused_with_a_way_out(

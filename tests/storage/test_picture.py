@@ -120,7 +120,7 @@ def test_real_photographs_are_read(path: Path) -> None:
 
 
 def test_an_interlaced_png_has_its_size() -> None:
-    """Breaks if Adam7 pictures are refused. (Pillow cannot write them, so the header is made by hand.)"""
+    """Breaks if Adam7 pictures are refused; Pillow cannot write them, so the header is made by hand."""
     body = b"IHDR" + struct.pack(">IIBBBBB", 300, 200, 8, 2, 0, 0, 1)
     data = PICTURES["palette"][:8] + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     header = read_header(data + b"\x00\x00\x00\x10IDAT")
@@ -193,6 +193,56 @@ def test_what_is_no_picture_is_named(data: bytes, reason: str) -> None:
     answer = read_header(data)
     assert isinstance(answer, NotAPicture)
     assert reason in answer.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8\xff\xe0\x00\x01" + bytes(20),
+        b"\xff\xd8\xff\xc0\x00\x0b\x08\x00\x00\x00\x05" + bytes(20),
+        b"\x89PNG\r\n\x1a\n" + bytes(40),
+        b"RIFF\x40\x00\x00\x00WEBPVP8 " + bytes(40),
+        b"RIFF\x40\x00\x00\x00WEBPVP8L" + bytes(40),
+        b"RIFF\x40\x00\x00\x00WEBPVP9 " + bytes(40),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_no_picture(data: bytes) -> None:
+    """Breaks if a picture of no size is sent to the service, or promoted."""
+    assert isinstance(read_header(data), NotAPicture)
+
+
+def test_marks_without_a_length_before_the_frame_are_passed_over() -> None:
+    """Breaks if junk or a restart mark before the frame header is read as a segment."""
+    whole = PICTURES["baseline"]
+    assert read_header(whole[:2] + b"\xff\x00\xff\xd0\x00" + whole[2:]) == read_header(b"\xff\xd8\xff" + whole[2:])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("cut", [7, 9, 20])
+def test_a_damaged_orientation_is_none(kind: str, cut: int) -> None:
+    """Breaks if a broken EXIF block makes a good picture unreadable."""
+    header = read_header(saved(kind, "RGB", exif=exif(6)[:cut] + b"\x00" * (20 - cut)))
+    assert isinstance(header, Header)
+    assert header.pixels == SIZE
+
+
+def test_exif_without_an_orientation_turns_nothing() -> None:
+    """Breaks if a camera that writes only its name makes its pictures unreadable."""
+    tags = Image.Exif()
+    tags[0x010F] = "camera"
+    header = read_header(saved("JPEG", "RGB", exif=tags.tobytes()))
+    assert isinstance(header, Header)
+    assert header.pixels == SIZE
+
+
+def test_a_webp_that_only_claims_to_have_exif_is_read() -> None:
+    """Breaks if a flag without its chunk is waited for until the end of the file."""
+    data = bytearray(PICTURES["animated"])
+    data[20] |= 0x08
+    ranges = Ranges(bytes(data))
+    header = read_header_with(ranges, len(data))
+    assert isinstance(header, Header)
+    assert header.pixels == SIZE
 
 
 class Ranges:

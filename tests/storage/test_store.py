@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from google.api_core.exceptions import NotFound
 from google.cloud import storage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,19 @@ def test_a_create_whose_answer_was_lost_is_found_by_reading_again(
     assert store.read(uri, generation=found.generation) == b"mine"
 
 
+def test_an_upload_session_that_the_server_forgot_is_a_conflict(
+    store: ObjectStore, bucket: GsUri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if a 404 in the middle of a write leaves as an exception nobody knows, instead of "read again"."""
+
+    def forgotten(*_: object, **__: object) -> None:
+        raise NotFound("No such upload")
+
+    monkeypatch.setattr(storage.Blob, "upload_from_string", forgotten)
+    with pytest.raises(GenerationConflict):
+        put(store, bucket.child("a"))
+
+
 def test_a_large_object_is_written_as_a_whole(store: ObjectStore, bucket: GsUri) -> None:
     """Breaks if pictures above 8 MiB, which the library uploads in a session, cannot be landed."""
     data = bytes(range(256)) * 4096 * 9
@@ -186,6 +200,34 @@ def test_json_is_read_with_the_generation_to_update(store: ObjectStore, bucket: 
     assert broken
     with pytest.raises(ClarityDeliveryError, match="not readable JSON"):
         store.read_json(uri)
+
+
+@pytest.mark.parametrize(("times", "read"), [(1, True), (4, True), (5, False)])
+def test_json_that_is_being_replaced_is_read_again_for_a_while(
+    client: storage.Client, bucket: GsUri, times: int, *, read: bool
+) -> None:
+    """Breaks if a busy record is read as missing, and its image bought again."""
+
+    class Replacing(ObjectStore):
+        left = times
+
+        def stat(self, uri: GsUri, *, generation: int | None = None) -> StoredObject | None:
+            seen = super().stat(uri, generation=generation)
+            if self.left and seen:
+                self.left -= 1
+                self.create_json(uri, {"left": self.left}, if_generation_match=seen.generation)
+            return seen
+
+    replacing = Replacing(client, timeout=10, patience=3)
+    uri = bucket.child("record.json")
+    replacing.create_json(uri, {}, if_generation_match=0)
+    if read:
+        found = replacing.read_json(uri)
+        assert found is not None
+        assert found.value == {"left": 0}
+    else:
+        with pytest.raises(GenerationConflict):
+            replacing.read_json(uri)
 
 
 def test_a_trouble_that_passes_is_not_seen(store: ObjectStore, bucket: GsUri, faults: Faults) -> None:

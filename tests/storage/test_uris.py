@@ -119,7 +119,7 @@ def test_sources_are_told_apart() -> None:
         ("abfs://container@account/a.png", "SAS"),
         ("ftp://host/a.png", "data URI"),
         ("file:///tmp/a.png", "upload"),
-        ("/tmp/a.png", "upload"),
+        ("/data/a.png", "upload"),
         ("C:\\pictures\\a.png", "upload"),
         ("a.png", "upload"),
         ("A" * 400, "bare base64"),
@@ -142,8 +142,8 @@ def test_any_text_is_a_source_or_an_input_error(text: str) -> None:
         source = parse_source(text)
     except ClarityInputError:
         return
-    assert source.shown
-    assert source.canonical
+    for shown in (source.shown, source.canonical, source.recorded):
+        assert shown
 
 
 def test_a_presigned_source_is_the_same_source_when_signed_again() -> None:
@@ -211,3 +211,10 @@ def test_a_final_name_that_could_only_be_wrong_is_refused(
     """Breaks if a source is overwritten, or a JPEG lands under ``.png``."""
     with pytest.raises(error):
         final_name(GsUri.parse(destination), parse_source(source), ext)
+
+
+@pytest.mark.parametrize("text", ["gs://raw/a b.png", UUID, "https://host/a.png", "https://[::1]:8443/a.png"])
+def test_what_holds_no_secret_is_shown_and_recorded_as_it_is(text: str) -> None:
+    """Breaks if a person cannot find the source again from a log, or a record from its source."""
+    source = parse_source(text)
+    assert source.shown == source.canonical == source.recorded == text

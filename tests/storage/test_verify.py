@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from google.cloud import storage
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.storage.delivery import Broken, Empty, Staged, Verdict, Verify, inspect_staging, judge
 from airflow_provider_clarity.storage.header import Header
-from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.store import ObjectStore, StoredObject
 from airflow_provider_clarity.storage.uris import GsUri
 
+MakePicture = Callable[..., bytes]
 SIDES = st.integers(1, 5000)
 
 
@@ -70,15 +74,41 @@ def test_nothing_there_is_empty_not_broken(store: ObjectStore, bucket: GsUri) ->
 
 
 def test_a_good_picture_is_staged_at_the_generation_that_was_read(
-    store: ObjectStore, bucket: GsUri, picture: object
+    store: ObjectStore, bucket: GsUri, picture: MakePicture
 ) -> None:
     """Breaks if what is promoted is not what was verified."""
-    assert callable(picture)
     uri = bucket.child("staging/ä ?#%.jpg")
     stored = store.create(uri, picture((200, 120), "JPEG"), if_generation_match=0, content_type="text/plain")
     staged = inspect(store, uri, "strict")
     assert isinstance(staged, Staged)
     assert (staged.object.generation, staged.header.pixels, staged.notes) == (stored.generation, (200, 120), ())
+
+
+@pytest.mark.parametrize(("times", "found"), [(1, Staged), (2, Staged), (3, Empty)])
+def test_an_upload_that_is_replaced_while_we_look_is_looked_at_again(
+    client: storage.Client, bucket: GsUri, picture: MakePicture, times: int, found: type
+) -> None:
+    """Breaks if the header of one upload and the end of another are taken for one picture."""
+    data = picture((200, 120), "JPEG")
+
+    class Replacing(ObjectStore):
+        left = times
+
+        def stat(self, uri: GsUri, *, generation: int | None = None) -> StoredObject | None:
+            seen = super().stat(uri, generation=generation)
+            if self.left and seen:
+                self.left -= 1
+                self.create(uri, data, if_generation_match=seen.generation)
+            return seen
+
+    replacing = Replacing(client, timeout=10, patience=3)
+    uri = bucket.child("staging/a.jpg")
+    replacing.create(uri, data, if_generation_match=0)
+    staged = inspect(replacing, uri)
+    assert isinstance(staged, found)
+    live = ObjectStore(client).stat(uri)
+    assert live is not None
+    assert not isinstance(staged, Staged) or staged.object.generation == live.generation
 
 
 @pytest.mark.parametrize(
@@ -91,11 +121,10 @@ def test_a_good_picture_is_staged_at_the_generation_that_was_read(
         ("GIF", (200, 120), 0, "GIF"),
     ],
 )
-def test_a_bad_upload_is_broken_and_says_why(
-    store: ObjectStore, bucket: GsUri, picture: object, kind: str, size: tuple[int, int], cut: int, reason: str
+def test_a_bad_upload_is_broken_and_says_why(  # noqa: PLR0917
+    store: ObjectStore, bucket: GsUri, picture: MakePicture, kind: str, size: tuple[int, int], cut: int, reason: str
 ) -> None:
     """Breaks if something that is not the picture could be promoted."""
-    assert callable(picture)
     data: bytes = picture(size, kind)
     uri = bucket.child("staging/a.jpg")
     stored = store.create(uri, data[: max(0, len(data) - cut)], if_generation_match=0)
