@@ -69,6 +69,7 @@ class View:
     """What is known of an image by now. None means: nobody looked yet, or not since the last POST.
 
     :param verdict: of the destination
+    :param verdict_at: when that was seen
     :param staged: what lies in staging
     :param staged_at: when that was seen
     :param attempt: the last one of the record
@@ -86,6 +87,7 @@ class View:
     run_key: str
     round_number: int = 0
     verdict: Verdict | None = None
+    verdict_at: float = 0.0
     staged: Staged | None = None
     staged_at: float = 0.0
     attempt: Attempt | None = None
@@ -285,6 +287,8 @@ def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
     since = look.at if view.succeeded_at is None else view.succeeded_at
     if view.staged_at < since:
         return LookAtStaging()
+    if view.staged == "empty" and view.verdict_at < view.staged_at:
+        return LookAtDestination()  # another run may have promoted it
     if view.staged == "empty" and now < since + rules.upload_grace:
         again_at = min(view.staged_at + max(0.5, (view.staged_at - since) / 2), since + rules.upload_grace)
         return LookAtStaging() if now >= again_at else Wait(again_at)
@@ -309,9 +313,9 @@ _UNDELIVERED = Failure(
 def _failed(view: View, look: Look) -> Action:
     """The API reported a failure; where a picture may exist all the same, look for it first."""
     failure = look.failure or _UNNAMED
+    if view.staged_at < look.at:
+        return LookAtStaging()
     if failure.kind in ("timeout", "delivery") and not view.unfetched:
-        if view.staged_at < look.at:
-            return LookAtStaging()
         if look.image_url:
             return Recover()
         if view.details is None:
@@ -326,6 +330,8 @@ _UNNAMED = Failure(kind="provider", message="The service reported a failure with
 
 def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Rules) -> Action:
     """The service says nothing of the task: it may be running, forgotten, or never have arrived."""
+    if view.staged_at < response.at:
+        return LookAtStaging()  # what the service has forgotten may have been uploaded
     sent_at = attempt.last_sent_at or now
     details = view.details
     if details is not None and details.status == "success":
@@ -338,6 +344,8 @@ def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Ru
         return AskResponse() if now >= view.look_at else Wait(min(view.look_at, sent_at + rules.item_timeout))
     if details is None or details.at < sent_at + rules.item_timeout:
         return AskDetails()
+    if view.verdict_at < response.at:
+        return LookAtDestination()
     return End("lost", _lost(attempt))
 
 
@@ -348,11 +356,9 @@ def _resend(view: View, response: Look, sent_at: float, now: float, rules: Rules
     ready_at = max(sent_at + rules.resubmit_after, view.send_at, 0.0 if view.claimed else view.may_claim_at)
     if now < ready_at:
         return AskResponse() if now >= view.look_at else Wait(min(ready_at, view.look_at))
-    if view.staged_at < sent_at:
-        return LookAtStaging()
     if now > response.at + rules.look_is_fresh:
         return AskResponse()
-    return SendAgain()
+    return LookAtDestination() if view.verdict_at < response.at else SendAgain()
 
 
 def _lost(attempt: Attempt) -> Failure:

@@ -72,6 +72,14 @@ class Progress:
     to_submit: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait, in seconds: between two looks at a task of some age, and after the n-th failure in a row."""
+
+    next_look: Callable[[float, float | None], float] = next_look
+    backoff: Callable[[int, float], float] = backoff
+
+
 class Engine:
     """Drives images from their source to their final name.
 
@@ -82,6 +90,7 @@ class Engine:
     :param run: whose work it is
     :param rules: the numbers of the decisions
     :param submit_timeout: seconds after which a POST cannot be on its way any more: the client's timeout
+    :param pace: how long to wait
     :param clock: epoch seconds
     :param jitter: a number from 0 to 1
     """
@@ -97,6 +106,7 @@ class Engine:
         rules: Rules,
         log: Log,
         submit_timeout: float,
+        pace: Pace = Pace(),
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -109,6 +119,7 @@ class Engine:
         self._rules = rules
         self._log = log
         self._submit_timeout = submit_timeout
+        self._pace = pace
         self._clock = clock
         self._monotonic = monotonic
         self._jitter = jitter
@@ -190,7 +201,7 @@ class Engine:
             image.failures += 1
             if not error.retryable or image.failures >= _TIMES_IN_A_ROW:
                 raise
-            self._pause(image, image.failures)
+            self._hold(image, image.failures)
             self._log.warning("%s Trying again in %.0f s.", error, image.paused_until - self._clock())
         else:
             image.failures = 0
@@ -201,7 +212,7 @@ class Engine:
             case adoption.LookAtDestination():
                 record = await asyncio.to_thread(self._ledger.read, image.item)
                 image.know(record, self._ledger.may_claim_at(record) if record is not None else 0.0)
-                await asyncio.to_thread(self._landing.look_at_destination, image)
+                await asyncio.to_thread(self._landing.look_at_destination, image, self._clock())
             case adoption.LookAtStaging():
                 await asyncio.to_thread(self._landing.look_at_staging, image, self._clock())
             case adoption.Promote():
@@ -260,12 +271,12 @@ class Engine:
             state = reply.states.get(image.attempt.task_uuid)
             if state is None:
                 image.unanswered += 1
-                self._pause(image, image.unanswered, reply.retry_after)
+                self._hold(image, image.unanswered, reply.retry_after)
                 continue
             image.unanswered = 0
             look = image.look_of(state, now)
             age = max(0.0, now - (image.attempt.last_sent_at or now))
-            view = replace(image.view, look_at=now + next_look(age, None))
+            view = replace(image.view, look_at=now + self._pace.next_look(age, None))
             if look.status == "success" and view.succeeded_at is None:
                 view = replace(view, succeeded_at=now)
             image.view = replace(view, response=look) if which == "response" else replace(view, details=look)
@@ -300,7 +311,7 @@ class Engine:
         now = self._clock()
         for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
-            pause = max(reply.retry_after or 0.0, backoff(image.throttled, self._jitter()))
+            pause = max(reply.retry_after or 0.0, self._pace.backoff(image.throttled, self._jitter()))
             await self._guarded(image, self._sent(image, outcome, now, pause))
         if reply.stop is not None:
             raise reply.stop
@@ -351,7 +362,7 @@ class Engine:
 
     async def _sent(self, image: Tracked, outcome: SubmitOutcome, now: float, pause: float) -> None:
         """Take over what became of a POST."""
-        image.view = replace(image.view, claimed=False, look_at=now + next_look(0.0, None))
+        image.view = replace(image.view, claimed=False, look_at=now + self._pace.next_look(0.0, None))
         match outcome.status:
             case "accepted" | "conflict":
                 image.view = replace(image.view, response=None, details=None)
@@ -373,8 +384,8 @@ class Engine:
                     outcome.task_uuid,
                 )
 
-    def _pause(self, image: Tracked, times: int, at_least: float | None = None) -> None:
-        image.paused_until = self._clock() + max(at_least or 0.0, backoff(times, self._jitter()))
+    def _hold(self, image: Tracked, times: int, at_least: float | None = None) -> None:
+        image.paused_until = self._clock() + max(at_least or 0.0, self._pace.backoff(times, self._jitter()))
 
 
 def _in_flight(image: Tracked) -> bool:

@@ -57,22 +57,21 @@ class Landing:
         """Where the service is to upload an attempt to."""
         return self.workspace.staging(item.identity, attempt, item.extension)
 
-    def look_at_destination(self, image: Tracked) -> None:
+    def look_at_destination(self, image: Tracked, now: float) -> None:
         """See what lies at the final name and what that means."""
         found = self.store.stat(image.item.destination)
         proven = Provenance.from_metadata(found.metadata) if found is not None else None
         ours = proven is not None and proven.has_source(image.item.source.recorded)
         image.occupant = proven if ours else None
-        occupant = None
-        if found is not None:
-            occupant = Occupant(found.generation)
-        if found is not None and proven is not None and ours:
+        image.seen = found.generation if found is not None else 0
+        occupant = Occupant() if found is not None else None
+        if proven is not None and ours:
             mine = proven.was_bought_by(self.run_key)
-            occupant = Occupant(found.generation, proven.content_key, self.run_key if mine else None)
+            occupant = Occupant(proven.content_key, self.run_key if mine else None)
         verdict = judge_destination(
             occupant, content_key=image.item.content_key, if_exists=self.if_exists, run_key=self.run_key
         )
-        image.view = replace(image.view, verdict=verdict)
+        image.view = replace(image.view, verdict=verdict, verdict_at=now)
 
     def look_at_staging(self, image: Tracked, now: float) -> None:
         """See what the service uploaded for the last attempt, and verify it."""
@@ -89,9 +88,11 @@ class Landing:
                 image.staged = seen
                 image.view = replace(image.view, staged="ready", staged_at=now)
             case Empty():
+                image.broken_generation = 0
                 image.view = replace(image.view, staged="empty", staged_at=now)
             case Broken(reason, generation):
-                image.broken = (reason, generation)
+                image.broken_generation = generation
+                image.notes = (*image.notes, f"the uploaded file was refused: {reason}")
                 image.view = replace(image.view, staged="broken", staged_at=now)
 
     def promote(self, image: Tracked) -> ItemEnd:
@@ -105,6 +106,7 @@ class Landing:
             self._provenance(image, image.staged),
             if_exists=self.if_exists,
             workspace=self.workspace,
+            seen=image.seen,
         )
         return self._end_of(image, image.staged, promotion)
 
@@ -123,7 +125,7 @@ class Landing:
             image.view = replace(image.view, unfetched=True)
             return
         staging = GsUri.parse(image.attempt.staging)
-        await asyncio.to_thread(land, self.store, data, staging)
+        await asyncio.to_thread(land, self.store, data, staging, replacing=image.broken_generation)
         # If what was fetched is no good either, fetching it again would not mend it.
         image.recovered = True
         image.view = replace(image.view, staged=None, unfetched=True)

@@ -20,12 +20,10 @@ Verdict = Literal["buy", "done", "stale", "foreign", "error"]
 class Occupant:
     """What lies at the final name.
 
-    :param generation: of the object
     :param content_key: from its metadata; None where it is not ours, or ours from another source
     :param run_key: whose purchase it was
     """
 
-    generation: int
     content_key: str | None = None
     run_key: str | None = None
 

@@ -50,7 +50,8 @@ class Tracked:
 
     :param record: as last read or written
     :param staged: the verified picture in staging
-    :param broken: why what lies in staging was refused, and its generation
+    :param broken_generation: of what lies in staging and was refused; 0 for nothing
+    :param seen: generation at the final name when its verdict was made, 0 for nothing
     :param promotion: what became of it
     :param notes: what a person should know
     :param image_url: where the service serves the picture; never shown
@@ -66,7 +67,8 @@ class Tracked:
     view: View
     record: TaskRecord | None = None
     staged: Staged | None = None
-    broken: tuple[str, int] | None = None
+    broken_generation: int = 0
+    seen: int | None = None
     promotion: Promotion | None = None
     notes: tuple[str, ...] = ()
     image_url: str | None = field(default=None, repr=False)

@@ -42,12 +42,12 @@ def attempt(**changes: object) -> Attempt:
 
 def look(status: adoption.LookStatus, **changes: object) -> Look:
     """An answer of just now."""
-    return replace(Look(status, NOW - 0.5), **changes)  # type: ignore[arg-type]
+    return replace(Look(status, NOW - 1), **changes)  # type: ignore[arg-type]
 
 
 def view(**changes: object) -> View:
     """A view of an image that is to be bought and was sent once; nothing lies in staging."""
-    start = View(RUN, verdict="buy", staged="empty", staged_at=NOW - 1, attempt=attempt(), in_round=1)
+    start = View(RUN, verdict="buy", verdict_at=NOW, staged="empty", staged_at=NOW - 1, attempt=attempt(), in_round=1)
     return replace(start, **changes)  # type: ignore[arg-type]
 
 
@@ -121,6 +121,11 @@ class TestAnOpenAttempt:
         assert ask(replace(refused, response=look("success"))) == adoption.AskDetails()
         assert ask(replace(refused, response=look("success"), details=look("success", image_url=True))) == adoption.Recover()
 
+    def test_another_run_may_have_promoted_it(self) -> None:
+        """Staging is empty after a promotion too: fetching the picture again would be for nothing."""
+        empty = view(response=look("success", image_url=True), succeeded_at=NOW - 2, staged_at=NOW, verdict_at=NOW - 1)
+        assert ask(empty) == adoption.LookAtDestination()
+
     def test_staging_is_looked_at_once_more_at_the_end_of_the_grace(self) -> None:
         """An upload in the last second of the grace still counts."""
         over = view(response=look("success", image_url=True), succeeded_at=NOW - 30, staged_at=NOW - 5)
@@ -143,13 +148,14 @@ class TestAnOpenAttempt:
     def test_a_failure_that_the_service_reports_ends_the_attempt(self) -> None:
         """Only then may another follow."""
         assert ask(view(response=look("failed", failure=FAILED))) == adoption.End("failed", FAILED)
+        assert ask(view(response=look("failed", failure=FAILED), staged_at=NOW - 2)) == adoption.LookAtStaging()
         unnamed = ask(view(response=look("failed")))
         assert isinstance(unnamed, adoption.End)
         assert unnamed.failure.kind == "provider"
 
     def test_a_timeout_may_have_left_a_picture(self) -> None:
         """A task that the service gave up on may have been uploaded all the same; buying again would pay twice."""
-        gave_up = view(response=look("failed", failure=GAVE_UP))
+        gave_up = view(response=look("failed", failure=GAVE_UP), staged_at=NOW - 2)
         assert ask(gave_up) == adoption.LookAtStaging()
         seen = replace(gave_up, staged_at=NOW)
         assert ask(seen) == adoption.AskDetails()
@@ -191,9 +197,14 @@ class TestSilence:
         old = view(response=Look("silent", NOW - 6), details=look("silent"))
         assert ask(old) == adoption.AskResponse()
 
-    def test_staging_is_looked_at_again(self) -> None:
-        """The picture may have come since the last POST."""
-        unseen = view(response=look("silent"), details=look("silent"), staged_at=SENT - 1)
+    def test_the_destination_is_looked_at_again(self) -> None:
+        """The task may have been delivered by another run since."""
+        unseen = view(response=look("silent"), details=look("silent"), verdict_at=NOW - 2)
+        assert ask(unseen) == adoption.LookAtDestination()
+
+    def test_staging_is_looked_at_after_every_silent_answer(self) -> None:
+        """What the service has forgotten may have been uploaded before it did."""
+        unseen = view(response=look("silent"), details=look("silent"), staged_at=NOW - 2)
         assert ask(unseen) == adoption.LookAtStaging()
 
     def test_a_follower_waits_for_the_owner(self) -> None:
@@ -211,7 +222,7 @@ class TestSilence:
     def test_long_silence_is_lost_after_a_last_look_into_the_archive(self) -> None:
         """Never a silent second purchase."""
         late = SENT + RULES.item_timeout
-        silent = view(attempt=attempt(acknowledged_at=SENT), response=Look("silent", late - 1))
+        silent = view(attempt=attempt(acknowledged_at=SENT), response=Look("silent", late - 1), staged_at=late, verdict_at=late)
         assert ask(silent, late) == adoption.AskDetails()
         ended = ask(replace(silent, details=Look("silent", late)), late)
         assert isinstance(ended, adoption.End)
@@ -323,6 +334,7 @@ VIEWS = st.builds(
     View,
     run_key=st.just(RUN),
     round_number=st.integers(0, 2),
+    verdict_at=st.floats(NOW - 2000, NOW),
     verdict=st.none() | st.sampled_from(["buy", "buy", "buy", "done", "stale", "foreign", "error"]),
     staged=st.none() | st.sampled_from(["empty", "ready", "broken"]),
     staged_at=st.floats(NOW - 2000, NOW),
@@ -385,7 +397,8 @@ def test_a_second_post_leaves_only_after_every_look(seen: View, rules: Rules) ->
     assert NOW - seen.response.at <= rules.look_is_fresh
     assert seen.details is not None
     assert seen.details.status not in ("success", "failed")
-    assert seen.staged_at >= last.last_sent_at
+    assert seen.staged_at >= seen.response.at
+    assert seen.verdict_at >= seen.response.at
     assert seen.claimed or seen.may_claim_at <= NOW
 
 
@@ -406,4 +419,6 @@ def test_lost_is_said_only_after_the_whole_silence(seen: View, rules: Rules) -> 
         assert seen.attempt.last_sent_at is not None
         assert NOW - seen.attempt.last_sent_at >= rules.item_timeout
         assert seen.response is not None
+        assert seen.staged_at >= seen.response.at
+        assert seen.verdict_at >= seen.response.at
         assert seen.details is not None

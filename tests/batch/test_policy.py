@@ -20,10 +20,10 @@ from airflow_provider_clarity.batch.policy import (
 )
 from airflow_provider_clarity.batch.record import Attempt, AttemptOutcome, Failure, RunEnd
 
-NOT_OURS = Occupant(7)
-SAME = Occupant(7, "key", "other run")
-OURS_NOW = Occupant(7, "key", "this run")
-OTHER = Occupant(7, "other key", "other run")
+NOT_OURS = Occupant()
+SAME = Occupant("key", "other run")
+OURS_NOW = Occupant("key", "this run")
+OTHER = Occupant("other key", "other run")
 
 
 @pytest.mark.parametrize(
