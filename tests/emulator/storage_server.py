@@ -6,6 +6,7 @@ The whole command in its own process is ``tests/emulator_process.py``; here a te
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 import warnings
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+import httpx
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
@@ -50,13 +52,18 @@ class StorageServer:
     def __init__(self, folder: Path) -> None:
         self.key = ServiceAccountKey.make()
         self._socket = emulator_server.listen("127.0.0.1", 0)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms a request
         self.url = emulator_server.url_of(self._socket)
         self.key_file = folder / "key.json"
         self.key.write(self.key_file, f"{self.url}/token")
+        # Read once: it takes 80 ms.
+        self._account = service_account.Credentials.from_service_account_file(str(self.key_file))
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="storage-emulator")
+        self._own: storage.Client | None = None
         self._clients: list[storage.Client] = []
+        self.http = httpx.Client()
         self.renew()
 
     def renew(self, *buckets: str) -> Self:
@@ -64,6 +71,7 @@ class StorageServer:
         for client in self._clients:
             client.close()
         self._clients.clear()
+        self._own = None
         self.faults = Faults()
         self.ahead = 0.0
         self._app = create_storage_app(faults=self.faults, key=self.key, buckets=buckets, clock=self.clock)
@@ -84,6 +92,7 @@ class StorageServer:
         self.renew()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(20)
+        self.http.close()
         assert not self._thread.is_alive(), "the server did not stop"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,17 +107,21 @@ class StorageServer:
         asyncio.run(main())
 
     def credentials(self) -> Any:
-        """Return credentials of the key file, whose token comes from the server."""
-        return offline(service_account.Credentials.from_service_account_file(str(self.key_file), scopes=SCOPES))
+        """Return credentials of the key file, without a token yet; it comes from the server."""
+        return offline(self._account.with_scopes(SCOPES))
 
     def client(self, credentials: Any = None) -> storage.Client:
-        """Return the real client, pointed at the server; closed with it."""
+        """Return the real client, pointed at the server; without an argument always the same, with the key file's."""
+        if credentials is None and self._own is not None:
+            return self._own
         client = storage.Client(
             project=self.key.project_id,
             credentials=credentials or self.credentials(),
             client_options={"api_endpoint": self.url},
         )
         self._clients.append(client)
+        if credentials is None:
+            self._own = client
         return client
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from storage_server import StorageServer
@@ -55,14 +54,14 @@ def test_an_old_generation_stays_readable_with_versioning(store: StorageServer) 
 
     assert bucket.get_blob("a") is None
     assert old.download_as_bytes() == b"old"
-    assert httpx.get(url).content == b"old"
+    assert store.http.get(url).content == b"old"
     old.metadata = {"note": "noncurrent"}
     old.patch()
     old.reload()
     assert (old.metadata, old.metageneration) == ({"note": "noncurrent"}, 2)
     bucket.blob("a").upload_from_string(b"back", if_generation_match=0)
     old.delete()
-    assert httpx.get(url).status_code == 404
+    assert store.http.get(url).status_code == 404
     assert bucket.blob("a").download_as_bytes() == b"back"
 
 
@@ -106,9 +105,9 @@ def test_requester_pays_wants_a_project(store: StorageServer) -> None:
             )
         )
 
-    refused = httpx.get(signed())
+    refused = store.http.get(signed())
     assert (refused.status_code, "<Code>UserProjectMissing</Code>" in refused.text) == (400, True)
-    assert httpx.get(signed(userProject="p")).content == b"1"
+    assert store.http.get(signed(userProject="p")).content == b"1"
 
 
 def test_no_query_string_is_logged(store: StorageServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,8 +115,8 @@ def test_no_query_string_is_logged(store: StorageServer, caplog: pytest.LogCaptu
     caplog.set_level(logging.DEBUG, logger="airflow_provider_clarity")
     blob = store.client().bucket("raw").blob("a")
     url = blob.generate_signed_url(version="v4", expiration=60, api_access_endpoint=store.url)
-    httpx.get(url)
-    httpx.put(blob.create_resumable_upload_session(), content=b"1")
+    store.http.get(url)
+    store.http.put(blob.create_resumable_upload_session(), content=b"1")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_clarity")]
     assert "GET /raw/a 404" in ours
     assert not [line for line in ours if "?" in line or "Signature" in line or "upload_id" in line]
@@ -127,12 +126,12 @@ def test_no_query_string_is_logged(store: StorageServer, caplog: pytest.LogCaptu
 def test_no_path_ends_in_a_500(store: StorageServer, path: str) -> None:
     """Whatever is asked, the answer is the server's and not a traceback."""
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        assert httpx.request(method, f"{store.url}{path}").status_code < 500
+        assert store.http.request(method, f"{store.url}{path}").status_code < 500
 
 
 def test_the_control_routes_are_here_too(store: StorageServer) -> None:
     """A test that has only the storage URL can ask for faults and read whether they came."""
     fault = {"operation": "store.list", "fault": "status_503", "times": 1}
-    assert httpx.post(f"{store.url}/_emulator/faults", json=[fault]).status_code == 200
-    assert httpx.get(f"{store.url}/storage/v1/b/raw/o").status_code == 503
-    assert httpx.get(f"{store.url}/_emulator/faults").json()[0]["fired"] == 1
+    assert store.http.post(f"{store.url}/_emulator/faults", json=[fault]).status_code == 200
+    assert store.http.get(f"{store.url}/storage/v1/b/raw/o").status_code == 503
+    assert store.http.get(f"{store.url}/_emulator/faults").json()[0]["fired"] == 1

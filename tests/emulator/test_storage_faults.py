@@ -104,12 +104,12 @@ def test_a_presigned_url_meets_them_in_xml(store: StorageServer, fault: str, cod
     blob.upload_from_string(b"1")
     store.fault(operation, fault)
     url = blob.generate_signed_url(version="v4", expiration=60, method=method, api_access_endpoint=store.url)
-    assert httpx.request(method, f"{url}00").status_code == 403
+    assert store.http.request(method, f"{url}00").status_code == 403
     assert store.fired() == [{"fault": fault, "fired": 0}]
-    reply = httpx.request(method, url, content=b"2" * 1_000_000 if method == "PUT" else None)
+    reply = store.http.request(method, url, content=b"2" * 1_000_000 if method == "PUT" else None)
     assert reply.status_code == int(fault[-3:])
     assert f"<Code>{code}</Code>" in reply.text
-    assert httpx.request(method, url).status_code == 200
+    assert store.http.request(method, url).status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
@@ -118,8 +118,8 @@ def test_a_session_meets_them_too(store: StorageServer, fault: str) -> None:
     uri = store.client().bucket("raw").blob("a").create_resumable_upload_session()
     store.fault("store.insert", fault)
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.put(uri, content=b"1")
-    asked = httpx.put(uri, headers={"content-range": "bytes */*"})
+        store.http.put(uri, content=b"1")
+    asked = store.http.put(uri, headers={"content-range": "bytes */*"})
     assert asked.status_code == (200 if fault == "reset_after" else 308)
 
 
@@ -142,7 +142,7 @@ def test_the_metadata_servers_token_can_fail(store: StorageServer) -> None:
     """The same fault serves Workload Identity."""
     store.fault("store.token", "status_503")
     url = f"{store.url}/computeMetadata/v1/instance/service-accounts/default/token"
-    statuses = [httpx.get(url, headers={"metadata-flavor": "Google"}).status_code for _ in range(2)]
+    statuses = [store.http.get(url, headers={"metadata-flavor": "Google"}).status_code for _ in range(2)]
     assert statuses == [503, 200]
 
 
@@ -154,11 +154,11 @@ def test_sign_blob_can_be_forbidden(store: StorageServer) -> None:
     store.fault("store.sign_blob", "status_403")
     url = f"{store.url}/v1/projects/-/serviceAccounts/{store.key.client_email}:signBlob"
     headers = {"authorization": f"Bearer {credentials.token}"}
-    reply = httpx.post(url, json={"payload": "dGV4dA=="}, headers=headers)
+    reply = store.http.post(url, json={"payload": "dGV4dA=="}, headers=headers)
     error = reply.json()["error"]
     assert (reply.status_code, error["status"], error["errors"][0]["reason"]) == (403, "PERMISSION_DENIED", "forbidden")
     assert "iam.serviceAccounts.signBlob" in error["message"]
-    assert httpx.post(url, json={"payload": "dGV4dA=="}, headers=headers).status_code == 200
+    assert store.http.post(url, json={"payload": "dGV4dA=="}, headers=headers).status_code == 200
 
 
 class google_session:  # noqa: N801 - used like a function

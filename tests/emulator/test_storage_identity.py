@@ -57,7 +57,7 @@ def grant(store: StorageServer, pem: str | None = None, **claims: Any) -> httpx.
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "assertion": jwt.encode(signer, payload).decode(),
     }
-    return httpx.post(f"{store.url}/token", data=form)
+    return store.http.post(f"{store.url}/token", data=form)
 
 
 def token_of(store: StorageServer) -> dict[str, str]:
@@ -83,11 +83,11 @@ def test_an_assertion_that_is_not_right_gets_no_token(store: StorageServer) -> N
         grant(store, iat=now - 4000, exp=now - 400),
         grant(store, iat=now + 4000, exp=now + 5000),
         grant(store, exp=now + 7200),
-        httpx.post(f"{store.url}/token", data={"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}),
+        store.http.post(f"{store.url}/token", data={"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}),
     ]
     assert [reply.status_code for reply in wrong] == [400] * len(wrong)
     assert {reply.json()["error"] for reply in wrong} == {"invalid_grant"}
-    assert httpx.post(f"{store.url}/token", data={"grant_type": "password"}).status_code == 400
+    assert store.http.post(f"{store.url}/token", data={"grant_type": "password"}).status_code == 400
     assert grant(store).status_code == 200
 
     credentials = store.credentials()
@@ -100,14 +100,14 @@ def test_a_token_from_elsewhere_or_too_old_is_401(store: StorageServer) -> None:
     """With a wrong Authorization nothing is given away, though without any it would be."""
     url = f"{store.url}/storage/v1/b/raw/o"
     token = token_of(store)
-    assert httpx.get(url).status_code == 200
-    assert httpx.get(url, headers=token).status_code == 200
+    assert store.http.get(url).status_code == 200
+    assert store.http.get(url, headers=token).status_code == 200
     for header in ("Bearer ya29.other", "Basic abc", "Bearer", ""):
-        reply = httpx.get(url, headers={"authorization": header})
+        reply = store.http.get(url, headers={"authorization": header})
         assert reply.status_code == 401
         assert reply.json()["error"]["errors"][0]["reason"] == "authError"
     store.ahead = 3601
-    assert httpx.get(url, headers=token).status_code == 401
+    assert store.http.get(url, headers=token).status_code == 401
 
 
 def test_the_client_fetches_a_new_token_when_the_old_one_is_refused(store: StorageServer) -> None:
@@ -123,7 +123,7 @@ def test_the_client_fetches_a_new_token_when_the_old_one_is_refused(store: Stora
 def test_the_metadata_server_wants_and_gives_its_header(store: StorageServer) -> None:
     """A client knows the metadata server by the header; without it in the request there is no token."""
     base = f"{store.url}/computeMetadata/v1"
-    assert httpx.get(f"{base}/instance/service-accounts/default/token").status_code == 403
+    assert store.http.get(f"{base}/instance/service-accounts/default/token").status_code == 403
     flavor = {"metadata-flavor": "Google"}
     texts = {
         "project/project-id": store.key.project_id,
@@ -131,13 +131,13 @@ def test_the_metadata_server_wants_and_gives_its_header(store: StorageServer) ->
         "universe/universe-domain": "googleapis.com",
     }
     for path, text in texts.items():
-        reply = httpx.get(f"{base}/{path}", headers=flavor)
+        reply = store.http.get(f"{base}/{path}", headers=flavor)
         assert (reply.text, reply.headers["metadata-flavor"]) == (text, "Google")
-    assert "cloud-platform" in httpx.get(f"{base}/instance/service-accounts/default/scopes", headers=flavor).text
-    account = httpx.get(f"{base}/instance/service-accounts/default/?recursive=true", headers=flavor).json()
+    assert "cloud-platform" in store.http.get(f"{base}/instance/service-accounts/default/scopes", headers=flavor).text
+    account = store.http.get(f"{base}/instance/service-accounts/default/?recursive=true", headers=flavor).json()
     assert account["email"] == store.key.client_email
-    assert httpx.get(f"{base}/instance/nothing", headers=flavor).status_code == 404
-    assert httpx.get(store.url, headers=flavor).headers["metadata-flavor"] == "Google"
+    assert store.http.get(f"{base}/instance/nothing", headers=flavor).status_code == 404
+    assert store.http.get(store.url, headers=flavor).headers["metadata-flavor"] == "Google"
 
 
 def test_compute_engine_credentials_run_against_it(store: StorageServer) -> None:
@@ -163,7 +163,7 @@ print(json.dumps([type(credentials).__module__, credentials.service_account_emai
         store.key.client_email,
         store.key.project_id,
     )
-    reply = httpx.get(f"{store.url}/storage/v1/b/raw/o", headers={"authorization": f"Bearer {token}"})
+    reply = store.http.get(f"{store.url}/storage/v1/b/raw/o", headers={"authorization": f"Bearer {token}"})
     assert reply.status_code == 200
 
 
@@ -195,10 +195,10 @@ def test_a_url_signed_by_iam_is_taken_for_twelve_hours(
             access_token=grant(store).json()["access_token"],
             api_access_endpoint=store.url,
         )
-        assert httpx.get(url).status_code == 200
-        assert httpx.get(url.replace("/raw/", "/print/")).status_code == 403
+        assert store.http.get(url).status_code == 200
+        assert store.http.get(url.replace("/raw/", "/print/")).status_code == 403
         store.ahead = 43_300
-        assert httpx.get(url).status_code == 400
+        assert store.http.get(url).status_code == 400
         store.ahead = 0
 
 
@@ -207,7 +207,7 @@ def test_a_signature_is_good_for_the_account_it_was_made_for(store: StorageServe
     ring_url = f"{store.url}/v1/projects/-/serviceAccounts"
     payload = {"payload": base64.b64encode(b"text").decode()}
     token = token_of(store)
-    signed = httpx.post(f"{ring_url}/{TARGET}:signBlob", json=payload, headers=token).json()
+    signed = store.http.post(f"{ring_url}/{TARGET}:signBlob", json=payload, headers=token).json()
     assert store.ring.signed_by(TARGET, base64.b64decode(signed["signedBlob"]), b"text") == "system"
     assert store.ring.signed_by("x@p.iam.gserviceaccount.com", base64.b64decode(signed["signedBlob"]), b"text") is None
 
@@ -217,7 +217,7 @@ def test_iam_asks_who_calls_and_what_for(store: StorageServer) -> None:
     account = f"{store.url}/v1/projects/-/serviceAccounts/{TARGET}"
     payload = {"payload": base64.b64encode(b"text").decode()}
     for deed in ("signBlob", "generateAccessToken"):
-        reply = httpx.post(f"{account}:{deed}", json=payload)
+        reply = store.http.post(f"{account}:{deed}", json=payload)
         assert (reply.status_code, reply.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
     token = token_of(store)
     for deed, body in (
@@ -226,5 +226,5 @@ def test_iam_asks_who_calls_and_what_for(store: StorageServer) -> None:
         ("generateAccessToken", {"scope": SCOPES, "lifetime": "43201s"}),
         ("generateAccessToken", {"lifetime": "60s"}),
     ):
-        reply = httpx.post(f"{account}:{deed}", json=body, headers=token)
+        reply = store.http.post(f"{account}:{deed}", json=body, headers=token)
         assert (reply.status_code, reply.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")

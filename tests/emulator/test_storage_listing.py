@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,7 +99,7 @@ def test_versions_are_listed_oldest_first(store: StorageServer) -> None:
 )
 def test_a_question_that_makes_no_sense_is_refused(store: StorageServer, query: str) -> None:
     """A 400, not a page from the beginning, which a client would take for the next."""
-    assert httpx.get(f"{store.url}/storage/v1/b/raw/o?{query}").status_code == 400
+    assert store.http.get(f"{store.url}/storage/v1/b/raw/o?{query}").status_code == 400
 
 
 words = st.text(alphabet="ab/", max_size=5)

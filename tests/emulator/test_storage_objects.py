@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
@@ -76,13 +75,13 @@ def test_ranges_over_plain_http(store: StorageServer) -> None:
     client.bucket("raw").blob("empty").upload_from_string(b"")
     url = f"{store.url}/download/storage/v1/b/raw/o/digits?alt=media"
 
-    suffix = httpx.get(url, headers={"range": "bytes=-4"})
+    suffix = store.http.get(url, headers={"range": "bytes=-4"})
     assert (suffix.status_code, suffix.content) == (206, b"6789")
     assert suffix.headers["content-range"] == "bytes 6-9/10"
-    beyond = httpx.get(url, headers={"range": "bytes=10-"})
+    beyond = store.http.get(url, headers={"range": "bytes=10-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */10")
-    assert httpx.get(url.replace("digits", "empty"), headers={"range": "bytes=0-9"}).status_code == 416
-    assert httpx.get(url, headers={"range": "lines=1-2"}).status_code == 200
+    assert store.http.get(url.replace("digits", "empty"), headers={"range": "bytes=0-9"}).status_code == 416
+    assert store.http.get(url, headers={"range": "lines=1-2"}).status_code == 200
 
 
 def test_the_same_media_under_both_paths(store: StorageServer) -> None:
@@ -90,7 +89,7 @@ def test_the_same_media_under_both_paths(store: StorageServer) -> None:
     blob = store.client().bucket("raw").blob("a/b")
     blob.upload_from_string(b"body")
     for prefix in ("", "/download"):
-        reply = httpx.get(f"{store.url}{prefix}/storage/v1/b/raw/o/a%2Fb?alt=media")
+        reply = store.http.get(f"{store.url}{prefix}/storage/v1/b/raw/o/a%2Fb?alt=media")
         assert reply.content == b"body"
         assert reply.headers["x-goog-generation"] == str(blob.generation)
         assert blob.md5_hash in reply.headers["x-goog-hash"]
@@ -109,7 +108,7 @@ def test_patch_merges_and_update_replaces(store: StorageServer) -> None:
     assert (found.metadata, found.content_type) == ({"two": "2", "three": "3"}, "image/png")
     assert (found.generation, found.metageneration) == (blob.generation, 2)
 
-    httpx.put(f"{store.url}/storage/v1/b/raw/o/a", json={"metadata": {"only": "this"}}).raise_for_status()
+    store.http.put(f"{store.url}/storage/v1/b/raw/o/a", json={"metadata": {"only": "this"}}).raise_for_status()
     found = store.client().bucket("raw").get_blob("a")
     assert (found.metadata, found.cache_control, found.metageneration) == ({"only": "this"}, None, 3)
 
@@ -164,7 +163,7 @@ def test_compose_and_copy(store: StorageServer) -> None:
 @pytest.mark.parametrize("name", ["", "a\nb", ".", "..", "x" * 1025])
 def test_a_name_that_no_object_may_have_is_refused(store: StorageServer, name: str) -> None:
     """What the real service refuses must not work here and fail in production."""
-    reply = httpx.post(
+    reply = store.http.post(
         f"{store.url}/upload/storage/v1/b/raw/o", params={"uploadType": "media", "name": name}, content=b"1"
     )
     assert reply.status_code == 400
@@ -183,10 +182,10 @@ def test_a_name_that_no_object_may_have_is_refused(store: StorageServer, name: s
 )
 def test_a_multipart_body_that_is_broken_is_refused(store: StorageServer, body: bytes, content_type: str) -> None:
     """A body that was cut or mangled is a 400, never half of an object and never a 500."""
-    reply = httpx.post(
+    reply = store.http.post(
         f"{store.url}/upload/storage/v1/b/raw/o?uploadType=multipart&name=a",
         content=body,
         headers={"content-type": content_type},
     )
     assert reply.status_code == 400
-    assert httpx.get(f"{store.url}/storage/v1/b/raw/o/a").status_code == 404
+    assert store.http.get(f"{store.url}/storage/v1/b/raw/o/a").status_code == 404

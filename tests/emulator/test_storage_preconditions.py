@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
@@ -72,7 +71,7 @@ def test_of_sixteen_racing_finishes_of_upload_sessions_exactly_one_wins(store: S
     uris = [
         client.bucket("raw").blob("s").create_resumable_upload_session(if_generation_match=0) for _ in range(RACERS)
     ]
-    statuses = race(lambda number: httpx.put(uris[number], content=b"%d" % number).status_code)
+    statuses = race(lambda number: store.http.put(uris[number], content=b"%d" % number).status_code)
     assert sorted(map(str, statuses)) == ["200"] + ["412"] * (RACERS - 1)
 
 
@@ -80,7 +79,7 @@ def test_a_412_is_googles_json(store: StorageServer) -> None:
     """The client takes the reason from the body, not only from the status."""
     client = store.client()
     client.bucket("raw").blob("a").upload_from_string(b"1")
-    reply = httpx.post(
+    reply = store.http.post(
         f"{store.url}/upload/storage/v1/b/raw/o?uploadType=media&name=a&ifGenerationMatch=0", content=b"2"
     )
     error = reply.json()["error"]
@@ -135,9 +134,9 @@ def test_an_insert_asks_every_precondition(store: StorageServer, kind: str, cond
     current = blob.generation if condition == "Generation" else 1
     url = f"{store.url}/upload/storage/v1/b/raw/o?uploadType={kind}&name=a"
     for parameter in (f"if{condition}Match={current + 1}", f"if{condition}NotMatch={current}"):
-        assert httpx.post(f"{url}&{parameter}").status_code == 412
+        assert store.http.post(f"{url}&{parameter}").status_code == 412
     assert store.client().bucket("raw").get_blob("a").generation == blob.generation
-    assert httpx.post(f"{url}&if{condition}Match={current}").status_code == 200
+    assert store.http.post(f"{url}&if{condition}Match={current}").status_code == 200
 
 
 @pytest.mark.parametrize("condition", ["if_source_generation_match", "if_source_metageneration_match"])
@@ -158,4 +157,4 @@ def test_a_rewrite_asks_about_its_source(store: StorageServer, condition: str) -
 def test_a_precondition_that_is_no_number_is_refused(store: StorageServer) -> None:
     """Ignoring it would be writing without it."""
     url = f"{store.url}/upload/storage/v1/b/raw/o?uploadType=media&name=a&ifGenerationMatch=none"
-    assert httpx.post(url, content=b"1").status_code == 400
+    assert store.http.post(url, content=b"1").status_code == 400

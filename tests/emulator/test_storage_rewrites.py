@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from storage_server import StorageServer
@@ -55,11 +54,11 @@ def test_the_caller_may_ask_for_another_step(store: StorageServer) -> None:
     client = store.client()
     client.bucket("raw").blob("large").upload_from_string(b"z" * 5 * MIB)
     url = f"{store.url}/storage/v1/b/raw/o/large/rewriteTo/b/print/o/final"
-    first = httpx.post(url, params={"maxBytesRewrittenPerCall": 4 * MIB}).json()
+    first = store.http.post(url, params={"maxBytesRewrittenPerCall": 4 * MIB}).json()
     assert (first["done"], first["totalBytesRewritten"], first["objectSize"]) == (False, str(4 * MIB), str(5 * MIB))
     again = {"maxBytesRewrittenPerCall": 4 * MIB, "rewriteToken": first["rewriteToken"]}
-    assert httpx.post(url, params=again).json()["done"] is True
-    assert httpx.post(url, params={"maxBytesRewrittenPerCall": 1000}).status_code == 400
+    assert store.http.post(url, params=again).json()["done"] is True
+    assert store.http.post(url, params={"maxBytesRewrittenPerCall": 1000}).status_code == 400
 
 
 def test_a_token_is_good_for_its_objects_only(store: StorageServer) -> None:
@@ -82,9 +81,9 @@ def test_a_source_that_is_replaced_meanwhile_is_not_mixed_in(store: StorageServe
     source = client.bucket("raw").blob("large")
     source.upload_from_string(b"1" * (2 * MIB))
     url = f"{store.url}/storage/v1/b/raw/o/large/rewriteTo/b/print/o/final"
-    token = httpx.post(url).json()["rewriteToken"]
+    token = store.http.post(url).json()["rewriteToken"]
     source.upload_from_string(b"2" * (2 * MIB))
-    assert httpx.post(url, params={"rewriteToken": token}).status_code == 404
+    assert store.http.post(url, params={"rewriteToken": token}).status_code == 404
     assert client.bucket("print").get_blob("final") is None
 
 
@@ -109,5 +108,5 @@ def test_the_source_generation_is_the_one_that_is_named(store: StorageServer) ->
     url = f"{store.url}/storage/v1/b/raw/o/a/rewriteTo/b/print/o/final"
     old = source.generation
     source.upload_from_string(b"new")
-    assert httpx.post(url, params={"sourceGeneration": old}).status_code == 404
-    assert httpx.post(url, params={"sourceGeneration": source.generation}).json()["done"] is True
+    assert store.http.post(url, params={"sourceGeneration": old}).status_code == 404
+    assert store.http.post(url, params={"sourceGeneration": source.generation}).json()["done"] is True

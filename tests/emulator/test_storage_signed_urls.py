@@ -35,19 +35,19 @@ def refused(reply: httpx.Response, status: int, code: str) -> bool:
 
 def test_put_then_get_then_head(store: StorageServer) -> None:
     """The service that upscales holds two URLs and nothing else: it reads with one and writes with the other."""
-    put = httpx.put(sign(store, "PUT"), content=b"picture", headers={"content-type": "image/png"})
+    put = store.http.put(sign(store, "PUT"), content=b"picture", headers={"content-type": "image/png"})
     assert put.status_code == 200
     assert put.headers["etag"].startswith('"')
     found = store.client().bucket("raw").get_blob(NAME)
     assert (found.generation, found.content_type) == (int(put.headers["x-goog-generation"]), "image/png")
-    got = httpx.get(sign(store, "GET"))
+    got = store.http.get(sign(store, "GET"))
     assert (got.status_code, got.content, got.headers["content-type"]) == (200, b"picture", "image/png")
-    ranged = httpx.get(sign(store, "GET"), headers={"range": "bytes=1-2"})
+    ranged = store.http.get(sign(store, "GET"), headers={"range": "bytes=1-2"})
     assert (ranged.status_code, ranged.content) == (206, b"ic")
-    head = httpx.head(sign(store, "HEAD"))
+    head = store.http.head(sign(store, "HEAD"))
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "7")
-    assert httpx.delete(sign(store, "DELETE")).status_code == 204
-    assert httpx.head(sign(store, "HEAD")).status_code == 404
+    assert store.http.delete(sign(store, "DELETE")).status_code == 204
+    assert store.http.head(sign(store, "HEAD")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_whatever_is_altered_is_403(store: StorageServer, tamper: Callable[[str]
     url = sign(store, query_parameters={"generation": "1"})
     altered = tamper(url)
     assert altered != url
-    assert refused(httpx.get(altered), 403, "SignatureDoesNotMatch")
+    assert refused(store.http.get(altered), 403, "SignatureDoesNotMatch")
 
 
 @pytest.mark.parametrize(("signed", "used"), [("PUT", "GET"), ("GET", "PUT"), ("GET", "HEAD"), ("PUT", "DELETE")])
 def test_a_url_is_for_one_method(store: StorageServer, signed: str, used: str) -> None:
     """A URL to read must not write, nor the other way round."""
-    assert httpx.request(used, sign(store, signed)).status_code == 403
+    assert store.http.request(used, sign(store, signed)).status_code == 403
     assert store.client().bucket("raw").get_blob(NAME) is None
 
 
@@ -88,14 +88,14 @@ def test_a_url_is_for_one_method(store: StorageServer, signed: str, used: str) -
 def test_a_signed_header_must_come_as_it_was_signed(store: StorageServer, headers: dict[str, str]) -> None:
     """Who signs a content type binds the uploader to it; that is why only the host is signed in production."""
     url = sign(store, "PUT", content_type="image/png")
-    assert refused(httpx.put(url, content=b"1", headers=headers), 403, "SignatureDoesNotMatch")
-    assert httpx.put(url, content=b"1", headers={"content-type": "image/png"}).status_code == 200
+    assert refused(store.http.put(url, content=b"1", headers=headers), 403, "SignatureDoesNotMatch")
+    assert store.http.put(url, content=b"1", headers={"content-type": "image/png"}).status_code == 200
 
 
 def test_a_google_header_must_be_signed(store: StorageServer) -> None:
     """Else anybody with the URL could add preconditions or metadata to it."""
     url = sign(store, "PUT")
-    reply = httpx.put(url, content=b"1", headers={"x-goog-meta-a": "1"})
+    reply = store.http.put(url, content=b"1", headers={"x-goog-meta-a": "1"})
     assert refused(reply, 400, "MalformedSecurityHeader")
     assert store.client().bucket("raw").get_blob(NAME) is None
 
@@ -104,8 +104,8 @@ def test_signed_google_headers_take_effect(store: StorageServer) -> None:
     """A signed generation match is enforced: the second PUT on a free name is 412; metadata arrives."""
     headers = {"x-goog-if-generation-match": "0", "x-goog-meta-task": "t1"}
     url = sign(store, "PUT", headers=dict(headers))
-    assert httpx.put(url, content=b"first", headers=headers).status_code == 200
-    assert refused(httpx.put(url, content=b"second", headers=headers), 412, "PreconditionFailed")
+    assert store.http.put(url, content=b"first", headers=headers).status_code == 200
+    assert refused(store.http.put(url, content=b"second", headers=headers), 412, "PreconditionFailed")
     found = store.client().bucket("raw").get_blob(NAME)
     assert (found.download_as_bytes(), found.metadata) == (b"first", {"task": "t1"})
 
@@ -115,9 +115,9 @@ def test_it_is_good_until_it_expires(store: StorageServer) -> None:
     store.client().bucket("raw").blob(NAME).upload_from_string(b"1")
     url = sign(store, expiration=600)
     store.ahead = 598
-    assert httpx.get(url).status_code == 200
+    assert store.http.get(url).status_code == 200
     store.ahead = 602
-    assert refused(httpx.get(url), 400, "ExpiredToken")
+    assert refused(store.http.get(url), 400, "ExpiredToken")
 
 
 def test_a_week_is_the_longest_and_tomorrow_is_no_date(store: StorageServer) -> None:
@@ -125,9 +125,9 @@ def test_a_week_is_the_longest_and_tomorrow_is_no_date(store: StorageServer) -> 
     store.client().bucket("raw").blob(NAME).upload_from_string(b"1")
     url = sign(store, expiration=604_800)
     store.ahead = 604_700
-    assert httpx.get(url).status_code == 200
+    assert store.http.get(url).status_code == 200
     store.ahead = -3600
-    assert refused(httpx.get(url), 403, "RequestTimeTooSkewed")
+    assert refused(store.http.get(url), 403, "RequestTimeTooSkewed")
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_what_cannot_be_read_is_400(store: StorageServer, mangle: Callable[[str]
     url = sign(store)
     mangled = mangle(url)
     assert mangled != url
-    assert refused(httpx.get(mangled), 400, "MalformedSecurityHeader")
+    assert refused(store.http.get(mangled), 400, "MalformedSecurityHeader")
 
 
 def test_version_2_is_named(store: StorageServer) -> None:
     """The client's default is version 2; who forgets ``version="v4"`` is told so."""
     blob = store.client().bucket("raw").blob(NAME)
-    reply = httpx.get(blob.generate_signed_url(expiration=600, version="v2", api_access_endpoint=store.url))
+    reply = store.http.get(blob.generate_signed_url(expiration=600, version="v2", api_access_endpoint=store.url))
     assert refused(reply, 400, "InvalidArgument")
     assert "version 4" in reply.text
 
@@ -169,10 +169,10 @@ def test_without_a_signature_only_a_token_opens(store: StorageServer) -> None:
     client.bucket("raw").blob(NAME).upload_from_string(b"1")
     url = f"{store.url}/raw/{quote(NAME, safe='/~')}"
     for method in ("GET", "PUT", "DELETE", "POST"):
-        assert refused(httpx.request(method, url), 403, "AccessDenied")
-    assert refused(httpx.get(url, headers={"authorization": "Bearer ya29.other"}), 401, "AuthenticationRequired")
+        assert refused(store.http.request(method, url), 403, "AccessDenied")
+    assert refused(store.http.get(url, headers={"authorization": "Bearer ya29.other"}), 401, "AuthenticationRequired")
     token = client._credentials.token
-    assert httpx.get(url, headers={"authorization": f"Bearer {token}"}).content == b"1"
+    assert store.http.get(url, headers={"authorization": f"Bearer {token}"}).content == b"1"
 
 
 def test_the_generation_is_part_of_the_url(store: StorageServer) -> None:
@@ -180,35 +180,35 @@ def test_the_generation_is_part_of_the_url(store: StorageServer) -> None:
     blob = store.client().bucket("raw").blob(NAME)
     blob.upload_from_string(b"old")
     url = sign(store, generation=blob.generation)
-    assert httpx.get(url).content == b"old"
+    assert store.http.get(url).content == b"old"
     blob.upload_from_string(b"new")
-    assert refused(httpx.get(url), 404, "NoSuchKey")
-    assert httpx.get(sign(store)).content == b"new"
+    assert refused(store.http.get(url), 404, "NoSuchKey")
+    assert store.http.get(sign(store)).content == b"new"
 
 
 def test_what_is_missing_is_named(store: StorageServer) -> None:
     """NoSuchKey for the object and NoSuchBucket for the bucket, and no body for HEAD."""
-    assert refused(httpx.get(sign(store)), 404, "NoSuchKey")
-    assert httpx.head(sign(store, "HEAD")).content == b""
+    assert refused(store.http.get(sign(store)), 404, "NoSuchKey")
+    assert store.http.head(sign(store, "HEAD")).content == b""
     elsewhere = store.client().bucket("nowhere").blob("a")
     url = elsewhere.generate_signed_url(version="v4", expiration=60, api_access_endpoint=store.url)
-    assert refused(httpx.get(url), 404, "NoSuchBucket")
+    assert refused(store.http.get(url), 404, "NoSuchBucket")
 
 
 def test_the_reply_may_be_dressed(store: StorageServer) -> None:
     """Signed ``response-`` parameters change the headers of the reply."""
     store.client().bucket("raw").blob(NAME).upload_from_string(b"1", content_type="image/png")
-    reply = httpx.get(sign(store, response_type="text/x", response_disposition="attachment"))
+    reply = store.http.get(sign(store, response_type="text/x", response_disposition="attachment"))
     assert (reply.headers["content-type"], reply.headers["content-disposition"]) == ("text/x", "attachment")
 
 
 def test_a_signed_url_starts_a_session(store: StorageServer) -> None:
     """``RESUMABLE`` signs a POST that gives a session URI; what is PUT there needs no signature any more."""
     url = sign(store, "RESUMABLE", content_type="image/png")
-    assert httpx.post(url, headers={"content-type": "image/png"}).status_code == 403
-    started = httpx.post(url, headers={"content-type": "image/png", "x-goog-resumable": "start"})
+    assert store.http.post(url, headers={"content-type": "image/png"}).status_code == 403
+    started = store.http.post(url, headers={"content-type": "image/png", "x-goog-resumable": "start"})
     assert started.status_code == 201
-    done = httpx.put(started.headers["location"], content=b"picture")
+    done = store.http.put(started.headers["location"], content=b"picture")
     assert (done.status_code, done.headers["x-goog-stored-content-length"]) == (200, "7")
     found = store.client().bucket("raw").get_blob(NAME)
     assert (found.download_as_bytes(), found.content_type) == (b"picture", "image/png")
@@ -218,7 +218,7 @@ def test_a_signed_digest_binds_the_body(store: StorageServer) -> None:
     """With ``x-goog-content-sha256`` signed, another body is refused."""
     digest = "0" * 64
     url = sign(store, "PUT", headers={"x-goog-content-sha256": digest})
-    reply = httpx.put(url, content=b"1", headers={"x-goog-content-sha256": digest})
+    reply = store.http.put(url, content=b"1", headers={"x-goog-content-sha256": digest})
     assert refused(reply, 400, "BadDigest")
 
 
@@ -227,5 +227,5 @@ def test_a_wrong_sum_of_the_body_is_refused(store: StorageServer, header: str) -
     """A PUT that was damaged on its way does not become a picture."""
     value = "AAAAAAAAAAAAAAAAAAAAAA==" if header == "content-md5" else "crc32c=AAAAAA=="
     url = sign(store, "PUT", headers={header: value})
-    assert refused(httpx.put(url, content=b"1", headers={header: value}), 400, "BadDigest")
+    assert refused(store.http.put(url, content=b"1", headers={header: value}), 400, "BadDigest")
     assert store.client().bucket("raw").get_blob(NAME) is None

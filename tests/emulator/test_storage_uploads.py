@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from storage_server import StorageServer
@@ -20,12 +19,12 @@ def test_a_session_takes_one_plain_put(store: StorageServer) -> None:
     blob.metadata = {"k": "v"}
     uri = blob.create_resumable_upload_session(content_type="image/png", if_generation_match=0)
 
-    reply = httpx.put(uri, content=b"picture")
+    reply = store.http.put(uri, content=b"picture")
 
     assert (reply.status_code, reply.json()["name"]) == (200, "day/ö.png")
     found = store.client().bucket("raw").get_blob("day/ö.png")
     assert (found.content_type, found.metadata, found.size) == ("image/png", {"k": "v"}, 7)
-    assert httpx.put(uri, content=b"another").json()["generation"] == str(found.generation)
+    assert store.http.put(uri, content=b"another").json()["generation"] == str(found.generation)
     assert found.download_as_bytes() == b"picture"
 
 
@@ -41,13 +40,15 @@ def test_a_broken_upload_goes_on_where_it_was(store: StorageServer) -> None:
     """308 says how much has come, in whole quanta; asking with ``bytes */*`` changes nothing; the end is 200."""
     uri = store.client().bucket("raw").blob("a").create_resumable_upload_session()
     total = QUANTUM + 100
-    assert "range" not in httpx.put(uri, headers={"content-range": f"bytes */{total}"}).headers
-    first = httpx.put(uri, content=b"x" * (QUANTUM + 7), headers={"content-range": f"bytes 0-{QUANTUM + 6}/{total}"})
+    assert "range" not in store.http.put(uri, headers={"content-range": f"bytes */{total}"}).headers
+    first = store.http.put(
+        uri, content=b"x" * (QUANTUM + 7), headers={"content-range": f"bytes 0-{QUANTUM + 6}/{total}"}
+    )
     assert (first.status_code, first.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
-    asked = httpx.put(uri, headers={"content-range": "bytes */*"})
+    asked = store.http.put(uri, headers={"content-range": "bytes */*"})
     assert (asked.status_code, asked.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
     assert store.client().bucket("raw").get_blob("a") is None
-    last = httpx.put(uri, content=b"y" * 100, headers={"content-range": f"bytes {QUANTUM}-{total - 1}/{total}"})
+    last = store.http.put(uri, content=b"y" * 100, headers={"content-range": f"bytes {QUANTUM}-{total - 1}/{total}"})
     assert (last.status_code, last.json()["size"]) == (200, str(total))
     assert store.client().bucket("raw").blob("a").download_as_bytes() == b"x" * QUANTUM + b"y" * 100
 
@@ -59,7 +60,7 @@ def test_a_broken_upload_goes_on_where_it_was(store: StorageServer) -> None:
 def test_a_chunk_that_does_not_fit_is_refused(store: StorageServer, content_range: str, content: bytes) -> None:
     """A gap, a wrong length or a header that cannot be read would make another object than the one that was sent."""
     uri = store.client().bucket("raw").blob("a").create_resumable_upload_session()
-    assert httpx.put(uri, content=content, headers={"content-range": content_range}).status_code == 400
+    assert store.http.put(uri, content=content, headers={"content-range": content_range}).status_code == 400
     assert store.client().bucket("raw").get_blob("a") is None
 
 
@@ -67,11 +68,11 @@ def test_an_empty_object_and_an_announced_size(store: StorageServer) -> None:
     """``bytes */0`` ends an empty upload; a body of another size than announced is refused."""
     bucket = store.client().bucket("raw")
     uri = bucket.blob("empty").create_resumable_upload_session()
-    assert httpx.put(uri, headers={"content-range": "bytes */0"}).status_code == 200
+    assert store.http.put(uri, headers={"content-range": "bytes */0"}).status_code == 200
     assert bucket.get_blob("empty").size == 0
     uri = bucket.blob("announced").create_resumable_upload_session(size=5)
-    assert httpx.put(uri, content=b"123456").status_code == 400
-    assert httpx.put(uri, content=b"12345").status_code == 200
+    assert store.http.put(uri, content=b"123456").status_code == 400
+    assert store.http.put(uri, content=b"12345").status_code == 200
 
 
 def test_the_precondition_of_the_start_holds_at_the_end(store: StorageServer) -> None:
@@ -79,7 +80,7 @@ def test_the_precondition_of_the_start_holds_at_the_end(store: StorageServer) ->
     bucket = store.client().bucket("raw")
     uri = bucket.blob("a").create_resumable_upload_session(if_generation_match=0)
     bucket.blob("a").upload_from_string(b"first")
-    assert httpx.put(uri, content=b"second").status_code == 412
+    assert store.http.put(uri, content=b"second").status_code == 412
     assert bucket.blob("a").download_as_bytes() == b"first"
     with pytest.raises(exceptions.PreconditionFailed):
         bucket.blob("a").create_resumable_upload_session(if_generation_match=0)
@@ -88,7 +89,7 @@ def test_the_precondition_of_the_start_holds_at_the_end(store: StorageServer) ->
 def test_a_sum_in_the_last_request_is_checked(store: StorageServer) -> None:
     """``x-goog-hash`` of another content is a 400, and nothing is written."""
     uri = store.client().bucket("raw").blob("a").create_resumable_upload_session()
-    assert httpx.put(uri, content=b"body", headers={"x-goog-hash": "crc32c=AAAAAA=="}).status_code == 400
+    assert store.http.put(uri, content=b"body", headers={"x-goog-hash": "crc32c=AAAAAA=="}).status_code == 400
     assert store.client().bucket("raw").get_blob("a") is None
 
 
@@ -96,12 +97,12 @@ def test_a_session_is_for_put_only_and_ends(store: StorageServer) -> None:
     """GET is refused; after DELETE, after a week, and with another id there is no session."""
     bucket = store.client().bucket("raw")
     uri = bucket.blob("a").create_resumable_upload_session()
-    assert httpx.get(uri).status_code == 405
-    assert httpx.put(uri[:-3] + "xxx", content=b"1").status_code == 404
-    assert httpx.delete(uri).status_code == 499
-    assert httpx.put(uri, content=b"1").status_code == 404
+    assert store.http.get(uri).status_code == 405
+    assert store.http.put(uri[:-3] + "xxx", content=b"1").status_code == 404
+    assert store.http.delete(uri).status_code == 499
+    assert store.http.put(uri, content=b"1").status_code == 404
     late = bucket.blob("b").create_resumable_upload_session()
     store.ahead = 7 * 24 * 3600 - 60
-    assert httpx.put(late, headers={"content-range": "bytes */*"}).status_code == 308
+    assert store.http.put(late, headers={"content-range": "bytes */*"}).status_code == 308
     store.ahead += 120
-    assert httpx.put(late, content=b"1").status_code == 410
+    assert store.http.put(late, content=b"1").status_code == 410
