@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -84,8 +85,8 @@ def read_poll(status: int, envelope: Envelope, asked: Sequence[UUID], retry_afte
 def read_details(status: int, envelope: Envelope, asked: Sequence[UUID], retry_after: float | None = None) -> PollReply:
     """Say what a ``getTaskDetails`` told of each task: its recorded response is read as a look-up's answer.
 
-    The archive keeps the *last* response of a task. Where that is the rejection of a second send
-    (``conflictTaskUUID``) it says nothing about the task, which is then ``silent``.
+    The archive keeps the *last* response of a task. Where that is the rejection of a second send (a conflict, a
+    throttle, a refused key, no credit) it says nothing about the task, which is then ``silent``.
     """
     items: list[Item] = []
     errors: list[TaskError] = list(envelope.errors)
@@ -102,9 +103,10 @@ def read_details(status: int, envelope: Envelope, asked: Sequence[UUID], retry_a
         errors += [
             _renamed(error, uuid)
             for error in recorded.errors
-            if error.task_uuid == uuid or (only_one and error.task_uuid is None)
+            if error.scope == "task" and (error.task_uuid == uuid or (only_one and error.task_uuid is None))
         ]
-    return read_poll(status, Envelope(tuple(items), tuple(errors), envelope.readable), asked, retry_after)
+    found = read_poll(status, Envelope(tuple(items), tuple(errors), envelope.readable), asked, retry_after)
+    return replace(found, stop=_stop(status, envelope))  # what was recorded is history
 
 
 def lost(asked: Iterable[UUID]) -> SubmitReply:

@@ -13,7 +13,7 @@ URL = "https://im.runware.ai/image/os/a/ws/2/ii/x.jpg"
 
 async def test_each_task_of_a_poll_gets_its_own_state(client: ClarityClient, stub: Stub) -> None:
     """A failed neighbour must not hide a result; a missing row is silence, not failure."""
-    done, busy, failed, failed_in_data, unknown = asked = uuids(5)
+    done, busy, failed, failed_in_data, _ = asked = uuids(5)
 
     def mixed(_: Request) -> Answer:
         data = [
@@ -106,7 +106,7 @@ async def test_a_poll_that_is_too_large_is_halved(client: ClarityClient, stub: S
 
 async def test_task_details_give_the_recorded_response(client: ClarityClient, stub: Stub) -> None:
     """The archive is the way back to a paid result that getResponse forgot."""
-    done, failed, refused, empty, array = asked = uuids(5)
+    done, failed, refused, throttled, empty, array = asked = uuids(6)
 
     def archive(_: Request) -> Answer:
         def row(uuid: object, response: object) -> dict[str, object]:
@@ -118,14 +118,17 @@ async def test_task_details_give_the_recorded_response(client: ClarityClient, st
             row(done, {"data": [{"imageURL": URL, "cost": 0.1}]}),
             row(failed, {"errors": [error("promptBlocked", str(failed))]}),
             row(refused, {"errors": [error("conflictTaskUUID", str(refused))]}),
+            row(throttled, {"errors": [error("rateLimitExceeded", str(throttled)), error("invalidApiKey")]}),
             row(empty, None),
             row(array, {"data": in_array}),
         ]
         return answer({"data": rows})
 
     stub.then(archive)
-    states = (await client.get_task_details(asked)).states
-    assert [states[uuid].status for uuid in asked] == ["success", "failed", "silent", "silent", "success"]
+    reply = await client.get_task_details(asked)
+    expected = ["success", "failed", "silent", "silent", "silent", "success"]
+    assert [reply.states[uuid].status for uuid in asked] == expected
+    assert (reply.stop, reply.throttled) == (None, False)
     assert {task["taskType"] for task in stub.requests[0].tasks} == {"getTaskDetails"}
 
 

@@ -68,7 +68,7 @@ async def test_a_reply_that_names_no_task_leaves_the_outcome_unknown(name: str, 
     assert len(stub.requests) == 1, "the client sent it again by itself"
 
 
-async def test_a_service_that_is_not_there_is_an_outcome(stub: Stub) -> None:
+async def test_a_service_that_is_not_there_is_an_outcome() -> None:
     """An exception here would lose the outcomes of the other arrays."""
     async with ClarityClient(api_key=KEY, base_url="http://127.0.0.1:9/v1", timeout=2) as client:
         assert statuses(await client.submit([task()])) == ["unknown"]

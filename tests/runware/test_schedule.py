@@ -1,0 +1,67 @@
+"""When each watched task is due."""
+
+from __future__ import annotations
+
+import math
+from uuid import uuid4
+
+import pytest
+
+from airflow_provider_clarity.runware.schedule import Schedule
+
+
+def test_a_task_is_due_when_asked_for_or_as_is_usual_for_its_age() -> None:
+    """A trigger knows from its worker when the first look is worth while."""
+    schedule = Schedule()
+    soon, late, usual = uuid4(), uuid4(), uuid4()
+    assert schedule.watch(soon, 100, first_look=0) == 100
+    assert schedule.watch(late, 100, first_look=30) == 130
+    assert schedule.watch(usual, 100) == pytest.approx(101.5)
+    assert schedule.due(105) == [soon, usual]
+    assert schedule.next_moment() == 100
+
+
+def test_the_second_watcher_may_only_bring_a_look_forward() -> None:
+    """One who is in no hurry must not slow down one who is."""
+    schedule = Schedule()
+    task = uuid4()
+    schedule.watch(task, 0, first_look=5)
+    assert schedule.watch(task, 0, first_look=50) == 5
+    assert schedule.watch(task, 0, first_look=1) == 1
+
+
+def test_a_task_is_forgotten_with_its_last_watcher() -> None:
+    """The triggerer runs for months."""
+    schedule = Schedule()
+    task = uuid4()
+    schedule.watch(task, 0)
+    schedule.watch(task, 0)
+    assert not schedule.leave(task)
+    assert schedule.leave(task)
+    assert (len(schedule), schedule.next_moment()) == (0, math.inf)
+
+
+def test_a_task_that_is_done_is_not_due_again_and_teaches_how_long_tasks_take() -> None:
+    """The first looks of later tasks then aim at the time that tasks take."""
+    schedule = Schedule()
+    for _ in range(5):
+        assert schedule.median is None
+        task = uuid4()
+        schedule.watch(task, 0)
+        schedule.done(task, 40)
+        schedule.done(task, 4000)
+        schedule.looked(uuid4(), 50)
+    assert schedule.median == 40
+    assert schedule.next_moment() == math.inf
+    assert schedule.watch(uuid4(), 100) == 112
+
+
+def test_the_age_of_a_task_counts() -> None:
+    """A trigger that moves to another triggerer must not begin again with the quick looks."""
+    schedule = Schedule()
+    old, young = uuid4(), uuid4()
+    assert schedule.watch(old, 0, age=60) > 5
+    schedule.watch(young, 0)
+    schedule.looked(old, 10)
+    schedule.looked(young, 10)
+    assert schedule.due(12) == [young]
