@@ -16,7 +16,6 @@ from airflow_provider_clarity.batch.engine import Engine, Log, Progress
 from airflow_provider_clarity.batch.waiting import should_defer
 from airflow_provider_clarity.exceptions import ClarityDeadlineError
 
-
 _LINE_EVERY = 60.0
 """Seconds between two lines of progress."""
 
@@ -27,10 +26,12 @@ class Paused:
 
     :param task_uuids: whom to wait for, those first that are expected first
     :param first_look: when a look is due, epoch seconds
+    :param sent_at: when the first of them was submitted, epoch seconds
     """
 
     task_uuids: tuple[UUID, ...]
     first_look: float
+    sent_at: float
 
 
 class Stopper:
@@ -100,7 +101,7 @@ async def drive(
                 progress.useful_at - now, something_to_submit=progress.to_submit, defer_after=defer_after
             )
         ):  # fmt: skip
-            return Paused(progress.waiting, progress.look_at)
+            return Paused(progress.waiting, progress.look_at, progress.sent_at)
         if now >= next_line:
             log.info("%d in flight, %.0f s left.", len(progress.waiting), deadline - now)
             next_line = now + _LINE_EVERY

@@ -38,8 +38,8 @@ _TIMES_IN_A_ROW = 6
 class Log(Protocol):
     """What the engine needs of a logger: lines for the person who opens the task log."""
 
-    def info(self, msg: str, *args: Any) -> None: ...  # noqa: ANN401, D102
-    def warning(self, msg: str, *args: Any) -> None: ...  # noqa: ANN401, D102
+    def info(self, msg: str, /, *args: Any) -> Any: ...  # noqa: ANN401, D102 - structlog returns what it likes
+    def warning(self, msg: str, /, *args: Any) -> Any: ...  # noqa: ANN401, D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,14 @@ class Progress:
     :param waiting: task UUIDs in flight, those first that are expected first
     :param look_at: when the next step is due, epoch seconds; None when all is over
     :param useful_at: when something is expected to be done, epoch seconds
+    :param sent_at: when the first of those in flight was submitted, epoch seconds
     :param to_submit: whether a submit could leave before that
     """
 
     waiting: tuple[UUID, ...]
     look_at: float | None
     useful_at: float
+    sent_at: float = 0.0
     to_submit: bool = False
 
 
@@ -171,6 +173,7 @@ class Engine:
             waiting=tuple(image.attempt.task_uuid for image in known),
             look_at=min(until for _, until in waits),
             useful_at=min(_useful_at(image, until, now) for image, until in waits),
+            sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
         )
 
     async def _do(self, busy: Sequence[tuple[Tracked, Action]]) -> None:
@@ -179,12 +182,16 @@ class Engine:
         details = [image for image, action in busy if isinstance(action, adoption.AskDetails)]
         posts = [image for image, action in busy if isinstance(action, adoption.Buy | adoption.SendAgain)]
         array = (adoption.AskResponse, adoption.AskDetails, adoption.Buy, adoption.SendAgain)
-        single = [self._guarded(image, self._alone(image, action)) for image, action in busy if not isinstance(action, array)]
+        single = [
+            self._guarded(image, self._alone(image, action)) for image, action in busy if not isinstance(action, array)
+        ]
         for settled in await asyncio.gather(*single, return_exceptions=True):
             if isinstance(settled, BaseException):
                 raise settled
         if asks:
-            self._answered(asks, await self._client.get_response([image.attempt.task_uuid for image in asks]), "response")
+            self._answered(
+                asks, await self._client.get_response([image.attempt.task_uuid for image in asks]), "response"
+            )
         if details:
             reply = await self._client.get_task_details([image.attempt.task_uuid for image in details])
             self._answered(details, reply, "details")

@@ -28,9 +28,7 @@ class Occupant:
     run_key: str | None = None
 
 
-def judge_destination(
-    occupant: Occupant | None, *, content_key: str, if_exists: IfExists, run_key: str
-) -> Verdict:
+def judge_destination(occupant: Occupant | None, *, content_key: str, if_exists: IfExists, run_key: str) -> Verdict:
     """Read the table of ``if_exists`` (docs/design.md) for one image.
 
     :param occupant: what lies at the final name; None where nothing does

@@ -140,7 +140,7 @@ class TaskRecord(_Stored):
         last = self._last()
         return self if last.acknowledged_at is not None else self._with_last(acknowledged_at=now)
 
-    def ended(  # noqa: PLR0913 - each is a field of the record
+    def ended(
         self,
         outcome: AttemptOutcome,
         now: float,

@@ -229,7 +229,9 @@ class UpscaleOperator(BaseOperator):
         self.log.info("%s", _sentence(end))
         return self._deliver(context, dict(result))
 
-    async def _drive(self, wiring: Wiring, item: Item, run: Any, deadline: float) -> tuple[Paused | None, ItemEnd | None]:  # noqa: ANN401 - a Run
+    async def _drive(
+        self, wiring: Wiring, item: Item, run: Any, deadline: float
+    ) -> tuple[Paused | None, ItemEnd | None]:
         from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
 
@@ -259,6 +261,7 @@ class UpscaleOperator(BaseOperator):
                 wake_when="all",
                 first_look=paused.first_look,
                 deadline=deadline,
+                sent_at=paused.sent_at,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
@@ -291,10 +294,18 @@ class UpscaleOperator(BaseOperator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise ClarityValidationError(f"{name}={value!r} is no number of seconds. Nothing was paid. Correct it.")
-        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float | timedelta) or self._seconds() <= 0:
-            raise ClarityValidationError(f"timeout={self.timeout!r} is no time. Nothing was paid. Use seconds or a timedelta.")
+        if (
+            isinstance(self.timeout, bool)
+            or not isinstance(self.timeout, int | float | timedelta)
+            or self._seconds() <= 0
+        ):
+            raise ClarityValidationError(
+                f"timeout={self.timeout!r} is no time. Nothing was paid. Use seconds or a timedelta."
+            )
         if self.ttl is not None and (isinstance(self.ttl, bool) or not isinstance(self.ttl, int) or self.ttl < 60):  # noqa: PLR2004 - the model page's
-            raise ClarityValidationError(f"ttl={self.ttl!r} is below 60 seconds, or no integer. Nothing was paid. Correct it.")
+            raise ClarityValidationError(
+                f"ttl={self.ttl!r} is below 60 seconds, or no integer. Nothing was paid. Correct it."
+            )
 
     @staticmethod
     def _read(event: Mapping[str, Any] | None) -> tuple[str, float]:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_clarity.batch.adoption import Rules
@@ -23,7 +23,7 @@ from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
 from airflow_provider_clarity.batch.submission import InputVia, SignedRequests
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityInputError, ClarityLostError
 from airflow_provider_clarity.hooks.clarity import ClarityHook, ClaritySettings
-from airflow_provider_clarity.hooks.google import storage_client
+from airflow_provider_clarity.hooks.google import client_of, google_credentials
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
@@ -65,7 +65,9 @@ class Wiring:
     :param key: the run key
     """
 
-    def __init__(self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, choices: Choices) -> None:
+    def __init__(
+        self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, choices: Choices
+    ) -> None:
         self.settings = settings
         self.store = store
         self.key = key
@@ -86,13 +88,13 @@ class Wiring:
     ) -> Wiring:
         """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
         settings = hook.get_settings()
-        client = storage_client(gcp_conn_id, impersonation_chain)
-        credentials: Any = client._credentials  # noqa: SLF001 - the client has no public name for what it was given
-        reason = cannot_sign(credentials)
+        access = google_credentials(gcp_conn_id, impersonation_chain)
+        reason = cannot_sign(access.credentials)
         if reason is not None:
-            raise ClarityAuthError(f"No presigned URL can be made: {reason}")
+            raise ClarityAuthError(f"No presigned URL can be made, so nothing was sent or paid. {reason}")
+        client = client_of(access)
         store = ObjectStore(client, user_project=user_project)
-        return cls(settings=settings, store=store, signer=Signer(client, credentials), key=key, choices=choices)
+        return cls(settings=settings, store=store, signer=Signer(client, access.credentials), key=key, choices=choices)
 
     def new_item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
         """Give an image its identity; a ``gs://`` source is looked up for its generation."""

@@ -7,7 +7,6 @@ arguments are an interface: a row that an older version wrote must still load.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
@@ -15,10 +14,15 @@ from uuid import UUID
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_clarity.exceptions import ClarityError
+from airflow_provider_clarity.hooks.clarity import ClarityHook, make_client
+from airflow_provider_clarity.redact import redact
+
 EVENT_VERSION = 1
 _MOST = 100
 """One array of the API."""
 
+Status = Literal["settled", "deadline", "unreachable"]
 WakeWhen = Literal["all"] | dict[str, int]
 
 
@@ -31,6 +35,7 @@ class UpscaleTrigger(BaseTrigger):
     :param wake_when: ``"all"``, or ``{"settled": n}`` for the first n
     :param first_look: when the first look is due, epoch seconds
     :param deadline: when to wake the task whatever is settled, epoch seconds
+    :param sent_at: when the first of them was submitted, epoch seconds: how often to look depends on their age
     :param v: version of these arguments
     """
 
@@ -43,6 +48,7 @@ class UpscaleTrigger(BaseTrigger):
         wake_when: WakeWhen = "all",
         first_look: float = 0.0,
         deadline: float,
+        sent_at: float = 0.0,
         v: int = EVENT_VERSION,
     ) -> None:
         super().__init__()
@@ -53,6 +59,7 @@ class UpscaleTrigger(BaseTrigger):
         self.wake_when = wake_when
         self.first_look = first_look
         self.deadline = deadline
+        self.sent_at = sent_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -66,5 +73,52 @@ class UpscaleTrigger(BaseTrigger):
                 "wake_when": self.wake_when,
                 "first_look": self.first_look,
                 "deadline": self.deadline,
+                "sent_at": self.sent_at,
             },
         )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event."""
+        yield TriggerEvent(await self._event())
+
+    async def _event(self) -> dict[str, Any]:
+        try:
+            settled, over, message = await self._wait()
+        except ClarityError as error:
+            return self._told("unreachable", (), redact(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker adopts what is in flight, and tells
+            return self._told("unreachable", (), f"{type(error).__name__}: {redact(error)}")
+        if message is not None:
+            return self._told("unreachable", settled, message)
+        return self._told("deadline" if over else "settled", settled, "")
+
+    async def _wait(self) -> tuple[Sequence[UUID], bool, str | None]:
+        """Wait together with every other trigger of this connection."""
+        from airflow_provider_clarity.runware.hub import PollHub  # noqa: PLC0415 - httpx, not at parse time
+
+        hook = ClarityHook(self.clarity_conn_id)
+        settings = await hook.aget_settings()
+
+        async def client() -> Any:  # noqa: ANN401 - a ClarityClient
+            return make_client(await hook.aget_settings())
+
+        now = time.time()
+        hub = PollHub.join(client, base_url=settings.base_url, api_key=settings.api_key)
+        result = await hub.wait(
+            [UUID(text) for text in self.task_uuids],
+            settled="all" if self.wake_when == "all" else int(self.wake_when["settled"]),
+            first_look=max(0.0, self.first_look - now),
+            age=max(0.0, now - self.sent_at) if self.sent_at else 0.0,
+            timeout=max(0.0, self.deadline - now),
+        )
+        return tuple(result.settled), result.deadline_reached, result.unreachable
+
+    def _told(self, status: Status, settled: Sequence[UUID], message: str) -> dict[str, Any]:
+        return {
+            "v": EVENT_VERSION,
+            "status": status,
+            "run": self.run_uri,
+            "settled": [str(uuid) for uuid in settled],
+            "deadline": self.deadline,
+            "message": message,
+        }
