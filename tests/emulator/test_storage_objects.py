@@ -189,3 +189,34 @@ def test_a_multipart_body_that_is_broken_is_refused(store: StorageServer, body: 
     )
     assert reply.status_code == 400
     assert store.http.get(f"{store.url}/storage/v1/b/raw/o/a").status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"metadata": "text"}, {"metadata": {"a": 1}}, {"contentType": 1}, [], "text"])
+def test_a_resource_of_the_wrong_shape_is_refused(store: StorageServer, body: object) -> None:
+    """Custom metadata are texts; what else is sent is a 400 and changes nothing."""
+    store.client().bucket("raw").blob("a").upload_from_string(b"1")
+    assert store.http.patch(f"{store.url}/storage/v1/b/raw/o/a", json=body).status_code == 400
+    assert store.client().bucket("raw").get_blob("a").metageneration == 1
+
+
+def test_all_metadata_can_be_removed_at_once(store: StorageServer) -> None:
+    """A null for ``metadata`` removes every key."""
+    blob = store.client().bucket("raw").blob("a")
+    blob.metadata = {"one": "1"}
+    blob.upload_from_string(b"1")
+    store.http.patch(f"{store.url}/storage/v1/b/raw/o/a", json={"metadata": None}).raise_for_status()
+    assert store.client().bucket("raw").get_blob("a").metadata is None
+
+
+def test_a_copy_of_a_large_object_is_one_call(store: StorageServer) -> None:
+    """``copyTo`` knows no token: it ends with the whole object, whatever its size."""
+    client = store.client()
+    large = client.bucket("raw").blob("large")
+    large.upload_from_string(b"z" * 2_500_000)
+    assert client.bucket("raw").copy_blob(large, client.bucket("print"), "copy").crc32c == large.crc32c
+
+
+@pytest.mark.parametrize("query", ["uploadType=other&name=a", "name=a"])
+def test_an_upload_of_an_unknown_kind_is_refused(store: StorageServer, query: str) -> None:
+    """Not taken for a media upload."""
+    assert store.http.post(f"{store.url}/upload/storage/v1/b/raw/o?{query}", content=b"1").status_code == 400
