@@ -105,7 +105,9 @@ class Runner:
         finally:
             accounts.slot_seconds += time.monotonic() - started
             slots.leave()
-        if isinstance(outcome, Picture) and task.status == "processing":
+        if task.status != "processing":
+            outcome = task.error or outcome  # a look has ended it meanwhile (a fault): nothing is delivered
+        elif isinstance(outcome, Picture):
             fault = world.faults.take("poll", candidates={"error"}, subject=task.subject)
             if fault is not None:
                 outcome = failed_by_fault(fault.code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from emulator_api import Api
+from emulator_api import Api, picture
 from emulator_process import EmulatorProcess
 from emulator_receiver import Receiver
 
@@ -26,6 +26,15 @@ def emulator(running: EmulatorProcess) -> EmulatorProcess:
 def api(emulator: EmulatorProcess) -> Iterator[Api]:
     with Api(emulator) as api:
         yield api
+
+
+@pytest.fixture
+def held(receiver: Receiver) -> Iterator[str]:
+    """Give the URL of an input that comes only after ``receiver.release()``: its task runs until then."""
+    receiver.files["/held.png"] = picture()
+    receiver.hold("GET")
+    yield f"{receiver.url}/held.png"
+    receiver.release()
 
 
 @pytest.fixture

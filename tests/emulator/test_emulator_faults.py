@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from emulator_api import Api, opened, task
+from emulator_api import Api, opened, task, until
 from emulator_process import EmulatorProcess
+from emulator_receiver import Receiver
 
 from airflow_provider_clarity.emulator.faults import FaultError, Faults
 
@@ -150,12 +151,12 @@ def test_a_submit_is_refused_with_any_code(api: Api, emulator: EmulatorProcess, 
     assert api.post([wanted]).status_code == 200
 
 
-def test_a_task_ends_with_any_code_for_ever(api: Api, emulator: EmulatorProcess) -> None:
+def test_a_task_ends_with_any_code_for_ever(api: Api, emulator: EmulatorProcess, receiver: Receiver, held: str) -> None:
     """Running or done, it is failed from then on, in the archive too, and costs nothing."""
-    for wait_first in (False, True):
-        wanted = task()
+    for source in (held, None):
+        wanted = task(source)
         api.post([wanted])
-        if wait_first:
+        if source is None:
             assert api.wait(wanted["taskUUID"])["status"] == "success"
         _one(api, "poll", "error:timeoutProvider", match=wanted["taskUUID"])
         for _ in range(2):
@@ -163,20 +164,34 @@ def test_a_task_ends_with_any_code_for_ever(api: Api, emulator: EmulatorProcess)
             assert (error["code"], error["status"]) == ("timeoutProvider", "error")
         archived = api.look(wanted["taskUUID"], kind="getTaskDetails")["data"][0]["response"]
         assert archived["errors"][0]["code"] == "timeoutProvider"
-        time.sleep(0.1)  # longer than the service time: the end of the run must not bring it back
+        receiver.release()
+        until(lambda: emulator.accounts()["slot_seconds"] > 0)  # the end of its run must not bring it back
         assert api.look(wanted["taskUUID"])["errors"][0]["code"] == "timeoutProvider"
     assert emulator.accounts()["billed_usd"] == 0
     assert _fired(api) == [1, 1]
 
 
-def test_a_task_that_is_made_to_fail_uploads_nothing(api: Api, emulator: EmulatorProcess) -> None:
-    """Even if nobody looks while it runs: the fault is drawn before the upload."""
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_task_that_is_made_to_fail_uploads_nothing(
+    api: Api,
+    emulator: EmulatorProcess,
+    receiver: Receiver,
+    held: str,
+    looked_at: bool,  # noqa: FBT001
+) -> None:
+    """The fault is drawn at a look, or, if nobody looks while it runs, before the upload."""
     _one(api, "poll", "error:providerError")
-    wanted = task(uploadEndpoint="http://127.0.0.1:9/never")
+    wanted = task(held, uploadEndpoint=f"{receiver.url}/never")
     api.post([wanted])
-    time.sleep(0.1)
+    if looked_at:
+        assert api.look(wanted["taskUUID"])["errors"][0]["code"] == "providerError"
+    receiver.release()
+    until(lambda: emulator.accounts()["slot_seconds"] > 0)
     assert api.wait(wanted["taskUUID"])["code"] == "providerError"
-    assert emulator.accounts()["uploads"] == {}
+    assert api.buy(uploadEndpoint=f"{receiver.url}/another")["status"] == "success"
+    until(lambda: receiver.of("PUT"))
+    assert [put.path for put in receiver.of("PUT")] == ["/another"]
+    assert _fired(api) == [1]
 
 
 def test_forget_is_silence_for_so_many_looks(api: Api) -> None:
@@ -202,12 +217,13 @@ def test_flap_shows_a_finished_task_as_running_again(api: Api) -> None:
     assert _fired(api) == [1]
 
 
-def test_duplicate_gives_the_same_task_more_than_once(api: Api) -> None:
+def test_duplicate_gives_the_same_task_more_than_once(api: Api, receiver: Receiver, held: str) -> None:
     """A running one twice; a finished one as in the documented example, a stale item before it."""
-    wanted = task()
+    wanted = task(held)
     api.post([wanted])
     _one(api, "poll", "duplicate")
     assert [item["status"] for item in api.look(wanted["taskUUID"])["data"]] == ["processing"] * 2
+    receiver.release()
     api.wait(wanted["taskUUID"])
     _one(api, "poll", "duplicate")
     doubled = api.look(wanted["taskUUID"])["data"]
