@@ -104,7 +104,7 @@ def _of_status(status: int, text: str, operation: Operation, uri: GsUri) -> Exce
         return _passing(uri, f"HTTP {status}")
     match status:
         case HTTPStatus.NOT_FOUND:
-            return _missing(text, uri)
+            return _missing(text, operation, uri)
         case HTTPStatus.PRECONDITION_FAILED:
             return GenerationConflict(uri)
         case HTTPStatus.FORBIDDEN:
@@ -115,8 +115,8 @@ def _of_status(status: int, text: str, operation: Operation, uri: GsUri) -> Exce
             return _refused(status, text, operation, uri)
 
 
-def _missing(text: str, uri: GsUri) -> Exception:
-    if _NO_BUCKET.search(text):
+def _missing(text: str, operation: Operation, uri: GsUri) -> Exception:
+    if operation == "list" or _NO_BUCKET.search(text):
         return ClarityInputError(f"The bucket gs://{uri.bucket} does not exist. Create it, or mend the URI {uri}.")
     return ObjectMissingError(str(uri))
 

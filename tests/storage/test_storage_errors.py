@@ -66,6 +66,7 @@ def test_trouble_in_storage_is_never_a_reason_to_buy_again() -> None:
 def test_a_missing_object_is_an_answer_not_a_failure() -> None:
     """Breaks if "not there yet" ends a run."""
     assert isinstance(raised(google.NotFound("No such object: raw/cat.png")), ObjectMissingError)
+    assert isinstance(raised(google.NotFound("Not Found"), "list"), ClarityInputError)  # nothing else can be missing
     assert isinstance(raised(google.RequestRangeNotSatisfiable("range")), EmptyRangeError)
 
 

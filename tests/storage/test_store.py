@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -73,6 +74,16 @@ def test_a_range_is_a_slice(store: ObjectStore, bucket: GsUri, start: int, lengt
     found = store.stat(uri) or put(store, uri, data)
     end = None if length is None else start + length
     assert store.read(uri, generation=found.generation, start=start, length=length) == data[start:end]
+
+
+def test_bytes_are_read_as_they_are_stored(store: ObjectStore, bucket: GsUri, client: storage.Client) -> None:
+    """Breaks if an object stored compressed is measured by other bytes than the service may get."""
+    data = gzip.compress(bytes(1000))
+    blob = client.bucket(bucket.bucket).blob("a.png")
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(data, content_type="image/png")
+    assert store.read(bucket.child("a.png"), generation=int(blob.generation)) == data
+    assert store.read(bucket.child("a.png"), generation=int(blob.generation), start=2, length=9) == data[2:11]
 
 
 def test_an_empty_object_is_read(store: ObjectStore, bucket: GsUri) -> None:
