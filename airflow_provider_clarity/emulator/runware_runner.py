@@ -134,11 +134,12 @@ class Runner:
         if endpoint is None:
             self.settle(task, picture)
             return
-        if not switches.success_waits_for_upload and switches.refused_upload == "success":
+        may_fail = switches.refused_upload == "uploadFailed"  # read once: it may change while the upload runs
+        if not switches.success_waits_for_upload and not may_fail:
             self.settle(task, picture)
         await asyncio.sleep(switches.upload_lag_s)
         stored = await self._upload(task, picture, endpoint)
-        if stored or switches.refused_upload == "success":
+        if stored or not may_fail:
             self.settle(task, picture)
         else:
             self.settle(task, error("uploadFailed", "The result could not be uploaded to 'uploadEndpoint'."))
