@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_clarity.demo import reaper
-from airflow_provider_clarity.demo.airflow_api import AirflowApi, AirflowTask, HelperApi, RestApi
+from airflow_provider_clarity.demo.airflow_api import AirflowApi, AirflowTask, HelperApi, RestApi, web_answers
 from airflow_provider_clarity.demo.airflow_env import AirflowSetup, airflow_env, write_password
 
 _PACKAGE = "airflow_provider_clarity.demo"
@@ -117,7 +117,7 @@ class AirflowInstance:
             self.start_process("api-server")
             self._api = RestApi(self.setup)
         else:
-            self._spawn("helper", [f"{_PACKAGE}.airflow2_helper"])
+            self._spawn("helper", [f"{_PACKAGE}.airflow2_helper"], piped=True)
             self._api = HelperApi(self._processes["helper"])
         if self._processes["migrate"].wait() != 0:
             raise AirflowError(f"Airflow's database could not be made.\n{self._last_words('migrate')}")
@@ -125,6 +125,8 @@ class AirflowInstance:
         for name in self._components():
             if name not in self._processes:
                 self.start_process(name)
+        if self._with_ui and not self.setup.is_3:
+            self._create_user()
 
     def start_process(self, name: str) -> None:
         """Start one of Airflow's processes, for instance after :meth:`kill_process`.
@@ -148,7 +150,11 @@ class AirflowInstance:
         :param timeout: seconds
         :raises AirflowError: one of them ended, or the time is over
         """
-        self._wait(self.api.healthy, timeout, "Airflow is not healthy")
+
+        def up() -> bool:
+            return self.api.healthy() and (self.setup.is_3 or not self._with_ui or web_answers(self.setup.url))
+
+        self._wait(up, timeout, "Airflow is not healthy")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Wait until a DAG has been read.
@@ -261,6 +267,9 @@ class AirflowInstance:
         left = self._reaper.returncode
         for process in self._processes.values():
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
         self._reaper, self._api = None, None
         self._processes.clear()
         if left:
@@ -282,15 +291,24 @@ class AirflowInstance:
             "triggerer": triggerer,
         }
 
-    def _spawn(self, name: str, module: list[str]) -> None:
-        piped = subprocess.PIPE if name == "helper" else None
+    def _create_user(self) -> None:
+        """Let somebody into the web interface of Airflow 2; the password goes through a pipe, not into `ps`."""
+        user = ["--username", self.setup.user, "--role", "Admin", "--email", "admin@example.com"]
+        names = ["--firstname", "Ada", "--lastname", "Admin"]
+        self._spawn("user", ["airflow", "users", "create", *user, *names], piped=True)
+        process = self._processes.pop("user")
+        process.communicate(f"{self.setup.password}\n" * 2)
+        if process.returncode != 0:
+            raise AirflowError(f"Airflow's user could not be made.\n{self._last_words('user')}")
+
+    def _spawn(self, name: str, module: list[str], *, piped: bool = False) -> None:
         with (self.process_logs_dir / f"{name}.log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", *module],
                 env=self.env,
                 cwd=self.setup.home,
-                stdin=piped or subprocess.DEVNULL,
-                stdout=piped or log,
+                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if piped else log,
                 stderr=log,
                 text=True,
                 start_new_session=True,

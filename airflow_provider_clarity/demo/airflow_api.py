@@ -10,6 +10,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import quote
@@ -170,13 +171,17 @@ class HelperApi:
 
     def close(self) -> None:
         """Let the helper end."""
-        _pipe(self._process.stdin).close()
+        with suppress(BrokenPipeError):
+            _pipe(self._process.stdin).close()
 
     def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401
-        with self._lock:
-            _pipe(self._process.stdin).write(json.dumps([command, arguments]) + "\n")
-            _pipe(self._process.stdin).flush()
-            line = _pipe(self._process.stdout).readline()
+        try:
+            with self._lock:
+                _pipe(self._process.stdin).write(json.dumps([command, arguments]) + "\n")
+                _pipe(self._process.stdin).flush()
+                line = _pipe(self._process.stdout).readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
             raise AirflowApiError("The helper of Airflow 2 has ended; its log is in the folder of the processes.")
         status, answer = json.loads(line)
@@ -187,6 +192,17 @@ class HelperApi:
 
 AirflowApi = RestApi | HelperApi
 """What the demo and the tests ask; both answer alike."""
+
+
+def web_answers(url: str) -> bool:
+    """Tell whether the web interface of Airflow 2 serves.
+
+    :param url: its address
+    """
+    try:
+        return httpx.get(f"{url}/health", timeout=10, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

@@ -1,0 +1,85 @@
+"""Nothing outlives its owner, whatever became of the owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_clarity.demo import reaper
+
+FAMILY = """
+import os, signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0)
+print(child.pid, flush=True)
+{ignore}
+time.sleep(60)
+"""
+OWNER = """
+import subprocess, sys, time
+leader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+reaper = subprocess.Popen(
+    [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", "0.2"],
+    stdin=subprocess.PIPE, text=True, start_new_session=True,
+)
+reaper.stdin.write(f"{leader.pid}\\n")
+reaper.stdin.flush()
+print(leader.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def start(program: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def first_line(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+@pytest.fixture(params=["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"], ids=["obedient", "stubborn"])
+def family(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """Start a session whose leader has a child in a process group of its own, as Airflow's tasks have."""
+    process = start(FAMILY.format(ignore=request.param))
+    yield process
+    reaper.end([process.pid], 0)
+    process.communicate()
+
+
+def test_a_session_ends_with_all_its_groups(family: subprocess.Popen[str]) -> None:
+    """A kill of the leader's group alone would leave the tasks behind."""
+    child = first_line(family)
+    assert reaper.session_members([family.pid]) == sorted([family.pid, child])
+    assert reaper.parent_of(child) == family.pid
+    assert reaper.end([family.pid], 0.3)
+    assert reaper.session_members([family.pid]) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_an_owner_that_is_killed(number: signal.Signals) -> None:
+    """Ctrl-C, a closed terminal, the memory killer: what the owner started is ended all the same."""
+    owner = start(OWNER)
+    leader = first_line(owner)
+    assert reaper.session_members([leader]) == [leader]
+    os.kill(owner.pid, number)
+    owner.communicate()
+    deadline = time.monotonic() + 10
+    while reaper.session_members([leader]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert reaper.session_members([leader]) == []
+
+
+def test_strangers_are_left_alone() -> None:
+    """Only sessions that were named are touched."""
+    stranger = start("import time; time.sleep(60)")
+    command = [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", "0"]
+    assert subprocess.run(command, input="", text=True, check=False).returncode == 0
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.communicate()
