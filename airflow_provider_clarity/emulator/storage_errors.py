@@ -50,7 +50,7 @@ class StorageError(Exception):
     :param details: the XML API's ``Details``, or any further elements by name.
     """
 
-    def __init__(  # noqa: PLR0913 - one error, written in two forms
+    def __init__(
         self,
         status: int,
         reason: str,

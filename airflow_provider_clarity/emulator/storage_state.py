@@ -148,7 +148,7 @@ class Store:
             raise invalid("The object name is not valid.") if name else StorageError(400, "required", "Required")
         conditions.require(self.bucket(bucket).live.get(name))
 
-    def insert(  # noqa: PLR0913 - as many as the request has
+    def insert(
         self,
         bucket: str,
         name: str,

@@ -53,7 +53,7 @@ class Uploads:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
 
-    def start(  # noqa: PLR0913 - as many as the request has
+    def start(
         self,
         bucket: str,
         name: str,
