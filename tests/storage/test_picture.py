@@ -91,6 +91,7 @@ PICTURES |= {
 }
 PICTURES |= {
     "60 KB of EXIF": saved("JPEG", "RGB", exif=exif(6, padding=60_000)),
+    "webp turned behind a profile of odd length": saved("WEBP", "RGB", icc_profile=b"icc" * 101, exif=exif(6)),
     "animated": animated(),
     "animated and turned": animated(exif=exif(8)),
     "fill bytes": b"\xff\xd8\xff\xff\xff" + PICTURES["progressive"][2:],
