@@ -121,7 +121,7 @@ def test_an_upload_that_is_replaced_while_we_look_is_looked_at_again(
         ("GIF", (200, 120), 0, "GIF"),
     ],
 )
-def test_a_bad_upload_is_broken_and_says_why(  # noqa: PLR0917
+def test_a_bad_upload_is_broken_and_says_why(
     store: ObjectStore, bucket: GsUri, picture: MakePicture, kind: str, size: tuple[int, int], cut: int, reason: str
 ) -> None:
     """Breaks if something that is not the picture could be promoted."""
