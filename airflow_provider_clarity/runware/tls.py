@@ -37,7 +37,7 @@ def _build(source: _Source, loop: asyncio.AbstractEventLoop, built: asyncio.Futu
     try:
         with _lock:
             if source not in _built:
-                _built[source] = httpx.create_ssl_context()
+                _built[source] = _create(*source)
         outcome: ssl.SSLContext | Exception = _built[source]
     except OSError as error:  # of which ssl.SSLError is one
         outcome = ClarityValidationError(
@@ -45,6 +45,13 @@ def _build(source: _Source, loop: asyncio.AbstractEventLoop, built: asyncio.Futu
         )
     with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
         loop.call_soon_threadsafe(_tell, built, outcome)
+
+
+def _create(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """Make the context; httpx alone would pass over a certificate file that is not there (0.27)."""
+    if file or directory:
+        return ssl.create_default_context(cafile=file or None, capath=directory or None)
+    return httpx.create_ssl_context()
 
 
 def _tell(built: asyncio.Future[ssl.SSLContext], outcome: ssl.SSLContext | Exception) -> None:
