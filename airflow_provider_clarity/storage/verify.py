@@ -64,7 +64,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-def judge(  # noqa: PLR0913 - each is a fact of its own
+def judge(
     header: Header,
     *,
     tail_ok: bool,
@@ -98,7 +98,7 @@ def judge(  # noqa: PLR0913 - each is a fact of its own
     return Verdict(notes[0] if notes and verify == "strict" else None, notes)
 
 
-def inspect_staging(  # noqa: PLR0913 - what `judge` needs
+def inspect_staging(
     store: ObjectStore,
     uri: GsUri,
     *,
