@@ -56,7 +56,7 @@ class GenerationConflict(ClarityDeliveryError):  # noqa: N818 - the field's name
 
     def __init__(self, uri: GsUri) -> None:
         super().__init__(
-            f"{uri} was changed by somebody else meanwhile. Nothing was overwritten. Another try looks again.",
+            f"{uri} was changed by somebody else meanwhile. Nothing was overwritten. Another try looks again."
         )
         self.uri = uri
 

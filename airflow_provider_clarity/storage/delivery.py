@@ -135,11 +135,7 @@ def land(store: ObjectStore, data: bytes, staging: GsUri, *, replacing: int = 0)
 
 
 def _rewrite(
-    store: ObjectStore,
-    staged: Staged,
-    to: GsUri,
-    metadata: dict[str, str],
-    expected: int,
+    store: ObjectStore, staged: Staged, to: GsUri, metadata: dict[str, str], expected: int
 ) -> StoredObject | None:
     return store.rewrite(
         staged.object,
@@ -151,17 +147,11 @@ def _rewrite(
 
 
 def _keep(
-    store: ObjectStore,
-    staged: Staged,
-    destination: GsUri,
-    provenance: Provenance,
-    workspace: Workspace,
+    store: ObjectStore, staged: Staged, destination: GsUri, provenance: Provenance, workspace: Workspace
 ) -> StoredObject:
     """Put it under ``undelivered/``; what is there already under this identity and attempt is the same picture."""
     keep = workspace.undelivered(
-        provenance.identity,
-        provenance.attempt or 1,
-        staged.object.uri.suffix.removeprefix("."),
+        provenance.identity, provenance.attempt or 1, staged.object.uri.suffix.removeprefix(".")
     )
     metadata = provenance.to_metadata() | {_MEANT_FOR: str(destination)}
     try:

@@ -114,7 +114,7 @@ def image_reference(facts: SourceFacts, *, store: ObjectStore, signer: Signer | 
             if signer is None:
                 raise ClarityAuthError(
                     f'input_via="signed_url" needs credentials that can sign a URL for {uri}. Nothing was paid. '
-                    'Set an impersonation chain or a key, or use input_via="inline".',
+                    'Set an impersonation chain or a key, or use input_via="inline".'
                 )
             signed = signer.sign_get(uri, generation)
             return ImageReference(signed.url, signed.expires_at)
@@ -124,7 +124,7 @@ def _inspect_object(store: ObjectStore, source: GsSource, uri: GsUri, factor: fl
     found = store.stat(uri)
     if found is None:
         raise ClarityInputError(
-            f"{uri} does not exist. Nothing was paid. Look at its name, or wait for it to be written.",
+            f"{uri} does not exist. Nothing was paid. Look at its name, or wait for it to be written."
         )
     picture = _picture(source, partial(_part, store, uri, found.generation), found.size)
     warnings = _judge(source, picture, factor)
@@ -144,7 +144,7 @@ def _picture(source: Source, read: Callable[[int, int], bytes | None], size: int
     if isinstance(header, NotAPicture):
         raise ClarityInputError(
             f"{source.shown} is no JPEG, PNG or WEBP: it is {header.reason}. Nothing was paid. "
-            "Its bytes decide, not its name or content type.",
+            "Its bytes decide, not its name or content type."
         )
     return header
 
@@ -154,7 +154,7 @@ def _judge(source: Source, picture: Header, factor: float) -> tuple[str, ...]:
     if longest >= LARGEST_OUTPUT:
         raise ClarityInputError(
             f"{source.shown} has {size} pixels: Clarity's pictures have at most {LARGEST_OUTPUT} a side, so it could "
-            "not become larger. Nothing was paid. Leave it out.",
+            "not become larger. Nothing was paid. Leave it out."
         )
     if longest * factor > LARGEST_OUTPUT:
         warning = (
@@ -178,7 +178,7 @@ def _check_inline(facts: SourceFacts) -> None:
     if facts.size is not None and facts.size > LARGEST_INLINE:
         raise ClarityInputError(
             f"{facts.source.shown} has {facts.size} bytes, and {LARGEST_INLINE} may go inline. Nothing was paid. "
-            "Use credentials that can sign URLs (an impersonation chain, or a key), or an https:// source.",
+            "Use credentials that can sign URLs (an impersonation chain, or a key), or an https:// source."
         )
 
 

@@ -49,11 +49,7 @@ Decision = Promote | AlreadyDone | Superseded | Undeliverable
 
 
 def decide_promotion(
-    destination: StoredObject | None,
-    mine: Provenance,
-    if_exists: IfExists,
-    *,
-    seen: int | None = None,
+    destination: StoredObject | None, mine: Provenance, if_exists: IfExists, *, seen: int | None = None
 ) -> Decision:
     """Decide what to do with a paid, verified picture.
 
@@ -81,15 +77,12 @@ def _ours(destination: StoredObject, theirs: Provenance, mine: Provenance, if_ex
     if (known and before < now) or if_exists in {"overwrite", "update"}:
         return Promote(destination.generation)
     return Undeliverable(
-        f'{destination.uri} was made from the same source with other parameters meanwhile, and if_exists="{if_exists}"',
+        f'{destination.uri} was made from the same source with other parameters meanwhile, and if_exists="{if_exists}"'
     )
 
 
 def _foreign(
-    destination: StoredObject,
-    theirs: Provenance | None,
-    if_exists: IfExists,
-    seen: int | None,
+    destination: StoredObject, theirs: Provenance | None, if_exists: IfExists, seen: int | None
 ) -> Promote | Undeliverable:
     if if_exists == "overwrite" and seen in {None, destination.generation}:
         return Promote(destination.generation)

@@ -76,12 +76,7 @@ class ObjectStore:
     """
 
     def __init__(
-        self,
-        client: storage.Client,
-        *,
-        user_project: str | None = None,
-        timeout: float = 60,
-        patience: float = 120,
+        self, client: storage.Client, *, user_project: str | None = None, timeout: float = 60, patience: float = 120
     ) -> None:
         self._client: Any = client  # the library is untyped
         self._user_project = user_project
@@ -142,21 +137,14 @@ class ObjectStore:
         try:
             with translated("create", uri):
                 blob.upload_from_string(
-                    data,
-                    content_type=content_type,
-                    if_generation_match=if_generation_match,
-                    **self._how,
+                    data, content_type=content_type, if_generation_match=if_generation_match, **self._how
                 )
         except ObjectMissingError:  # an upload session that is over
             raise GenerationConflict(uri) from None
         return _stored(blob)
 
     def update_metadata(
-        self,
-        uri: GsUri,
-        metadata: Mapping[str, str],
-        *,
-        if_generation_match: int,
+        self, uri: GsUri, metadata: Mapping[str, str], *, if_generation_match: int
     ) -> StoredObject | None:
         """Add or replace keys of the custom metadata; other keys stay.
 
@@ -197,10 +185,7 @@ class ObjectStore:
             while True:
                 with translated("create", destination):
                     token, _, _ = blob.rewrite(
-                        original,
-                        token=token,
-                        if_generation_match=if_generation_match,
-                        **self._how,
+                        original, token=token, if_generation_match=if_generation_match, **self._how
                     )
                 if token is None:
                     return _stored(blob)
@@ -260,7 +245,7 @@ class ObjectStore:
                 return JsonObject(json.loads(data), found.generation)
             except ValueError:
                 raise ClarityDeliveryError(
-                    f"{uri} is not readable JSON. Nothing was changed. Look at it; it was not written by this package.",
+                    f"{uri} is not readable JSON. Nothing was changed. Look at it; it was not written by this package."
                 ) from None
         raise GenerationConflict(uri)
 

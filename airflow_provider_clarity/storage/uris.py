@@ -81,7 +81,7 @@ def final_name(destination: GsUri, source: Source, ext: str) -> GsUri:
         if not stem:
             raise ClarityInputError(
                 f"The source {source.shown} has no name to call the picture by under {destination}. "
-                f"Give an object name as destination, for example {destination}picture.{ext}.",
+                f"Give an object name as destination, for example {destination}picture.{ext}."
             )
         final = destination.child(f"{stem}.{ext}")
     else:
@@ -91,11 +91,11 @@ def final_name(destination: GsUri, source: Source, ext: str) -> GsUri:
         if ending in others:
             raise ClarityValidationError(
                 f"The destination {final} ends in {ending}, but the picture will be {ext.upper()}. "
-                "Change the one or the output format.",
+                "Change the one or the output format."
             )
     if isinstance(source, GsSource) and source.uri == final:
         raise ClarityInputError(
-            f"The destination {final} is the source itself. Nothing was touched. Choose another name or prefix.",
+            f"The destination {final} is the source itself. Nothing was touched. Choose another name or prefix."
         )
     return final
 
@@ -108,7 +108,7 @@ def _parse_data(text: str) -> DataSource:
         data = base64.b64decode(text[head.end() :], validate=True)
     except (binascii.Error, ValueError):
         raise ClarityInputError(
-            f"The inline source data:{head[1]} is not valid base64. Encode the bytes again, without line breaks.",
+            f"The inline source data:{head[1]} is not valid base64. Encode the bytes again, without line breaks."
         ) from None
     return DataSource(text, head[1].lower(), sha256(data), len(data))
 
@@ -146,8 +146,7 @@ def _hint(text: str) -> str:
         "s3": "Copy the object to gs:// first, or give a presigned https:// URL.",
         "s3a": "Copy the object to gs:// first, or give a presigned https:// URL.",
         **dict.fromkeys(
-            ("az", "abfs", "abfss", "wasb", "wasbs", "adl"),
-            "Copy it to gs:// first, or give an https:// URL with SAS.",
+            ("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "Copy it to gs:// first, or give an https:// URL with SAS."
         ),
     }
     if scheme and len(scheme[1]) > 1 and scheme[1].lower() != "file":
