@@ -66,7 +66,7 @@ class ClarityClient:
     :raises ClarityValidationError: the address must not be given the key
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting of the connection, or a seam for tests
+    def __init__(
         self,
         *,
         api_key: str,

@@ -51,7 +51,7 @@ class UpscaleResult:
     input_image_uuid: str | None = None
 
 
-async def run_task(  # noqa: PLR0913 - time and chance come from outside
+async def run_task(
     client: ClarityClient,
     task: UpscaleTask,
     *,

@@ -17,11 +17,12 @@ _ENOUGH: Final = 5
 
 @dataclass(slots=True)
 class _Watched:
-    """A task, since when it is known, when it is due, and how many wait for it."""
+    """A task, since when it is known, when it is due, how many wait for it, and whether it was seen at work."""
 
     since: float
     due: float
     watchers: int = 1
+    seen_working: bool = False
 
 
 class Schedule:
@@ -86,11 +87,18 @@ class Schedule:
     def looked(self, task: UUID, now: float) -> None:
         """Note that a task was looked at and is not done."""
         if known := self._tasks.get(task):
+            known.seen_working = True
             known.due = now + next_look(now - known.since, self.median)
 
     def done(self, task: UUID, now: float) -> None:
-        """Note that a task is done: it is not due any more, and how long it took is learned."""
-        if (known := self._tasks.get(task)) and known.due < math.inf:
-            known.due = math.inf
+        """Note that a task is done: it is not due any more, and how long it took is learned.
+
+        Nothing is learned of one that was done at the first look: it may have been so for hours.
+        """
+        known = self._tasks.get(task)
+        if known is None or known.due == math.inf:
+            return
+        known.due = math.inf
+        if known.seen_working:
             self._took.append(now - known.since)
             self._fresh = len(self._took) < _ENOUGH

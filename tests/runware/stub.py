@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -79,9 +80,13 @@ def uuids(number: int) -> list[UUID]:
 
 
 class Stub:
-    """Serves until its block ends. ``handler`` answers; ``script`` answers first, one answer a request."""
+    """Serves until its block ends. ``handler`` answers; ``script`` answers first, one answer a request.
 
-    def __init__(self) -> None:
+    :param tls: to be spoken to by https
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[Request] = []
         self.handler: Handler = acknowledge
         self.script: list[Answer | Handler] = []
@@ -101,7 +106,7 @@ class Stub:
         return [request.uuids for request in self.requests]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**24)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**24, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 

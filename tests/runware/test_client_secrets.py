@@ -6,9 +6,11 @@ import asyncio
 import logging
 import ssl
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from stub import KEY, Answer, Request, Stub, answer, error, task, uuids
 
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityValidationError
@@ -133,6 +135,26 @@ async def test_the_tls_context_is_built_once_and_its_thread_ends() -> None:
     assert first.verify_mode == ssl.CERT_REQUIRED
     await asyncio.sleep(0.05)
     assert threading.active_count() <= before
+
+
+async def test_the_certificate_authority_of_the_environment_is_believed_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A company's proxy signs with its own authority; anybody else's certificate must not get the key."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with Stub(server) as stub:
+        url = stub.url.replace("http://127.0.0.1", "https://localhost")
+        async with ClarityClient(api_key=KEY, base_url=url, timeout=5) as client:
+            assert (await client.get_response(uuids(1))).states == {}
+        assert stub.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        async with ClarityClient(api_key=KEY, base_url=url, timeout=5) as client:
+            assert (await client.submit([task()])).outcomes[0].status == "accepted"
 
 
 async def test_a_certificate_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,7 +192,7 @@ async def test_a_reported_failure_is_raised_by_kind(client: ClarityClient, clock
     ("code", "status", "kind"),
     [("invalidApiKey", 401, ClarityAuthError), ("insufficientCredits", 402, ClarityQuotaError)],
 )
-async def test_key_and_credit_stop_at_once(  # noqa: PLR0917 - fixtures
+async def test_key_and_credit_stop_at_once(
     code: str, status: int, kind: type[Exception], client: ClarityClient, clock: Clock, stub: Stub
 ) -> None:
     """No wait mends them. An anonymous one may follow an acceptance: then one look is taken first."""

@@ -48,12 +48,23 @@ def test_a_task_that_is_done_is_not_due_again_and_teaches_how_long_tasks_take() 
         assert schedule.median is None
         task = uuid4()
         schedule.watch(task, 0)
+        schedule.looked(task, 30)
         schedule.done(task, 40)
         schedule.done(task, 4000)
         schedule.looked(uuid4(), 50)
     assert schedule.median == 40
     assert schedule.next_moment() == math.inf
     assert schedule.watch(uuid4(), 100) == 112
+
+
+def test_nothing_is_learned_of_a_task_that_was_done_at_the_first_look() -> None:
+    """After a restart of the triggerer its tasks are done since hours: looks would begin hours late."""
+    schedule = Schedule()
+    for _ in range(20):
+        task = uuid4()
+        schedule.watch(task, 0, age=7200)
+        schedule.done(task, 1)
+    assert schedule.median is None
 
 
 def test_the_age_of_a_task_counts() -> None:
