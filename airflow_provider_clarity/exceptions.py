@@ -61,7 +61,7 @@ class ClarityError(Exception):
 
 
 class ClarityInputError(ClarityError):
-    """The source cannot be read, or is not an image that Clarity takes. Raised before anything is paid, where it can be."""
+    """The source cannot be read, or is not an image that Clarity takes. Raised before paying, where possible."""
 
     kind = "input"
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.policy import OnLost, Verdict, may_buy_again
 from airflow_provider_clarity.batch.record import Attempt, Failure
 
@@ -225,7 +226,7 @@ def _ready(view: View, attempt: Attempt) -> Action:
 
 
 def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
-    """The picture is neither at its final name nor in staging: does the service still have it, and if not, what then."""
+    """Ask whether the service still has a picture that lies nowhere any more, and decide what then."""
     if not view.unfetched and _worth_asking(attempt):
         if view.response is None:
             return AskResponse()
@@ -244,7 +245,7 @@ def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Ac
         on_lost=rules.on_lost,
     )
     if not again:
-        return Finish("failed", attempt.failure or _GONE)
+        return Finish("failed", attempt.failure or messages.GONE)
     return Buy(attempt.n + 1) if now >= view.send_at else Wait(view.send_at)
 
 
@@ -255,21 +256,14 @@ def _worth_asking(attempt: Attempt) -> bool:
     return attempt.failure.kind in ("timeout", "delivery")
 
 
-_GONE = Failure(
-    kind="delivery",
-    message="The delivered picture is gone, and the service does not have it any more. Nothing was bought again in this "
-    "round. Clear the task to buy it again.",
-)
-
-
 def _send(view: View, now: float) -> Action:
-    """An attempt whose only POST was certainly not accepted, or never left."""
+    """Send an attempt whose only POST was certainly not accepted, or never left."""
     ready_at = max(view.send_at, view.may_claim_at)
     return SendAgain() if now >= ready_at else Wait(ready_at)
 
 
 def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
-    """An attempt that was sent and has no outcome yet."""
+    """Go on with an attempt that was sent and has no outcome yet."""
     response = view.response
     if response is None:
         return AskResponse() if now >= view.look_at else Wait(view.look_at)
@@ -283,7 +277,7 @@ def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
 
 
 def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
-    """The picture exists: wait for its upload, else fetch it."""
+    """Wait for the upload of a picture that exists, else fetch it."""
     since = look.at if view.succeeded_at is None else view.succeeded_at
     if view.staged_at < since:
         return LookAtStaging()
@@ -295,24 +289,17 @@ def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
     if view.staged == "empty" and view.staged_at < since + rules.upload_grace:
         return LookAtStaging()
     if view.unfetched:
-        return End("failed", _UNDELIVERED)
+        return End("failed", messages.NEVER_LANDED)
     if look.image_url:
         return Recover()
     if view.details is None:
         return AskDetails()
-    return Recover() if view.details.image_url else End("failed", _UNDELIVERED)
-
-
-_UNDELIVERED = Failure(
-    kind="delivery",
-    message="The task succeeded and was paid, but its picture neither reached the upload endpoint nor can be fetched. "
-    "It is not bought again in this round. Look at the permissions of the upload endpoint, then clear the task.",
-)
+    return Recover() if view.details.image_url else End("failed", messages.NEVER_LANDED)
 
 
 def _failed(view: View, look: Look) -> Action:
-    """The API reported a failure; where a picture may exist all the same, look for it first."""
-    failure = look.failure or _UNNAMED
+    """End an attempt that the API reported as failed; where a picture may exist all the same, look for it first."""
+    failure = look.failure or messages.UNNAMED
     if view.staged_at < look.at:
         return LookAtStaging()
     if failure.kind in ("timeout", "delivery") and not view.unfetched:
@@ -325,11 +312,8 @@ def _failed(view: View, look: Look) -> Action:
     return End("failed", failure)
 
 
-_UNNAMED = Failure(kind="provider", message="The service reported a failure without saying which.", retryable=True)
-
-
 def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Rules) -> Action:
-    """The service says nothing of the task: it may be running, forgotten, or never have arrived."""
+    """Go on where the service says nothing of the task: it may be running, forgotten, or never have arrived."""
     if view.staged_at < response.at:
         return LookAtStaging()  # what the service has forgotten may have been uploaded
     sent_at = attempt.last_sent_at or now
@@ -346,7 +330,7 @@ def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Ru
         return AskDetails()
     if view.verdict_at < response.at:
         return LookAtDestination()
-    return End("lost", _lost(attempt))
+    return End("lost", messages.lost(attempt))
 
 
 def _resend(view: View, response: Look, sent_at: float, now: float, rules: Rules) -> Action:
@@ -359,13 +343,3 @@ def _resend(view: View, response: Look, sent_at: float, now: float, rules: Rules
     if now > response.at + rules.look_is_fresh:
         return AskResponse()
     return LookAtDestination() if view.verdict_at < response.at else SendAgain()
-
-
-def _lost(attempt: Attempt) -> Failure:
-    known = "was accepted" if attempt.acknowledged_at is not None else "was perhaps never sent"
-    return Failure(
-        kind="lost",
-        message=f"Task {attempt.task_uuid} {known}, and the service says nothing of it any more: it cannot be told whether "
-        "it was paid. It was not bought again. Look for the UUID in the Runware dashboard; then clear the task, or set "
-        'on_lost="buy_again", to buy it once more.',
-    )

@@ -115,6 +115,6 @@ def _over(progress: Progress, *, asked: bool) -> str:
     named = ", ".join(str(uuid) for uuid in progress.waiting[:3])
     more = "" if len(progress.waiting) <= 3 else f" and {len(progress.waiting) - 3} more"  # noqa: PLR2004
     return (
-        f"{why} with {len(progress.waiting)} task(s) in flight ({named}{more}). They stay paid and are not bought again. "
-        "A retry or a clear adopts them."
+        f"{why} with {len(progress.waiting)} task(s) in flight ({named}{more}). They stay paid and are not bought "
+        "again. A retry or a clear adopts them."
     )

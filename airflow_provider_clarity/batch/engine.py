@@ -1,8 +1,8 @@
 """Carries out what :func:`~.adoption.next_action` decides, for one image or many, in arrays.
 
-Invariants: a step never waits; every POST is preceded by a durable claim, and by a look at the stop flag; an answer that
-did not come changes nothing but when to ask again; an error of the surroundings (a missing role, a refused key) ends
-the step, not the purchase; doing any of it twice does no harm.
+Invariants: a step never waits; every POST is preceded by a durable claim, and by a look at the stop flag; an answer
+that did not come changes nothing but when to ask again; an error of the surroundings (a missing role, a refused key)
+ends the step, not the purchase; doing any of it twice does no harm.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -144,8 +144,9 @@ class Engine:
         self._stopped = True
 
     async def step(self) -> Progress:
-        """Do all that can be done now, and say when there will be more to do. Raises a :class:`ClarityError` where the
-        surroundings do not let it go on; whatever is in flight then stays recorded.
+        """Do all that can be done now, and say when there will be more to do.
+
+        :raises ClarityError: the surroundings do not let it go on; whatever is in flight then stays recorded
         """
         while True:
             now = self._clock()
@@ -201,7 +202,7 @@ class Engine:
             await self._post(posts)
 
     async def _guarded(self, image: Tracked, work: Awaitable[None]) -> None:
-        """What failed around one image is tried again later, up to a number of times in a row."""
+        """Do it; what fails around one image is tried again later, up to a number of times in a row."""
         try:
             await work
         except ClarityError as error:
@@ -340,7 +341,7 @@ class Engine:
             ready.append((image, request))
 
     def _attempt(self, image: Tracked) -> Attempt:
-        """The attempt that is to be sent: the open one again, or the next."""
+        """Return the attempt that is to be sent: the open one again, or the next."""
         last = image.view.attempt
         if last is not None and last.outcome is None:
             return last
@@ -401,7 +402,7 @@ def _in_flight(image: Tracked) -> bool:
 
 
 def _useful_at(image: Tracked, until: float, now: float) -> float:
-    """A task that is worked on is of use when it is done; anything else when it can be tried."""
+    """Say when an image is of use: one that is worked on when it is done, any other when it can be tried."""
     attempt = image.view.attempt
     response = image.view.response
     running = response is None or response.status in ("processing", "silent")
@@ -410,8 +411,8 @@ def _useful_at(image: Tracked, until: float, now: float) -> float:
     return max(until, now + expected_remaining(now - (attempt.last_sent_at or now)))
 
 
-def result_of(end: ItemEnd) -> Mapping[str, Any] | None:
-    """The part of an end that a later try repeats."""
+def result_of(end: ItemEnd) -> dict[str, Any] | None:
+    """Return the part of an end that a later try repeats, which is what the operator returns."""
     if end.outcome == "failed":
         return None
     return {

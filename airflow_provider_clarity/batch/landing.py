@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import cast
 
+from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
 from airflow_provider_clarity.batch.record import AttemptOutcome, Failure
@@ -137,17 +138,11 @@ class Landing:
             case "done":
                 return self._done(image)
             case "stale":
-                why = Failure(kind="delivery", message=f"{uri} was made from another generation or with other parameters. "
-                              'It was left as it is. Set if_exists="update" to replace it.')  # fmt: skip
-                return ItemEnd("stale", uri, failure=why)
+                return ItemEnd("stale", uri, failure=messages.stale(uri))
             case "foreign":
-                why = Failure(kind="delivery", message=f"{uri} is not ours. It was left as it is and nothing was paid. "
-                              'Choose another destination, or set if_exists="overwrite" to replace it.')  # fmt: skip
-                return ItemEnd("foreign", uri, failure=why)
+                return ItemEnd("foreign", uri, failure=messages.foreign(uri))
             case "exists":
-                why = Failure(kind="plan", message=f'{uri} exists, and if_exists="fail". Nothing was paid. '
-                              "Choose another destination or another if_exists.")  # fmt: skip
-                return ItemEnd("failed", uri, failure=why)
+                return ItemEnd("failed", uri, failure=messages.exists(uri))
             case _:
                 attempt = image.view.attempt
                 kept = attempt.kept if attempt is not None else None
@@ -183,9 +178,7 @@ class Landing:
             outcome = "done"
         elif promotion.kind == "undelivered":
             outcome = "failed"
-            failure = Failure(kind="delivery", message=f"{image.item.destination} is taken: {promotion.reason}. Nothing was "
-                              f"overwritten, and the paid picture is kept at {promotion.uri}. Copy it from there, or set "
-                              'if_exists="overwrite" and clear the task.')  # fmt: skip
+            failure = messages.taken(str(image.item.destination), promotion.reason, str(promotion.uri))
         return ItemEnd(
             outcome,
             str(promotion.uri),
@@ -197,7 +190,7 @@ class Landing:
         )
 
     def _done(self, image: Tracked) -> ItemEnd:
-        """What lies at the final name says all."""
+        """Read off what lies at the final name."""
         proven = image.occupant
         uri = str(image.item.destination)
         if proven is None:
@@ -212,7 +205,7 @@ class Landing:
         )
 
     def _cost(self, image: Tracked) -> int | None:
-        """What this run paid: nothing for what another one bought."""
+        """Return what this run paid: nothing for what another one bought."""
         attempt = image.view.attempt
         if attempt is None or attempt.run_key != self.run_key:
             return 0

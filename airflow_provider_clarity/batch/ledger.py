@@ -161,6 +161,6 @@ def record_uri(item: Item) -> GsUri:
 
 def _crowded(uri: GsUri) -> ClarityFencedError:
     return ClarityFencedError(
-        f"The task record {uri} changed {_RACES} times while this try wanted to write it. Nothing was sent by this try. "
-        "Let the other runs of this image finish; a retry goes on from where they are."
+        f"The task record {uri} changed {_RACES} times while this try wanted to write it. Nothing was sent by this "
+        "try. Let the other runs of this image finish; a retry goes on from where they are."
     )

@@ -67,8 +67,8 @@ class SignedRequests:
         facts = inspect(self.store, item.source, factor=item.parameters.upscale_factor or 2)
         if facts.generation != item.source_generation:
             raise ClarityInputError(
-                f"The source {item.source.shown} was replaced while it was read. Nothing was sent and nothing was paid. "
-                "A retry takes the new one.",
+                f"The source {item.source.shown} was replaced while it was read. Nothing was sent and nothing was "
+                "paid. A retry takes the new one.",
                 retryable=True,
             )
         return replace(item, pixels=facts.pixels), facts.warnings

@@ -100,7 +100,7 @@ class Tracked:
         self.view = replace(self.view, verdict=None, staged=None, response=None, details=None, succeeded_at=None)
 
     def begin(self) -> None:
-        """A new attempt: nothing is known of it."""
+        """Begin a new attempt: nothing is known of it."""
         self.view = replace(self.view, staged="empty", response=None, details=None, succeeded_at=None, unfetched=False)
         self.staged, self.image_url, self.cost_microusd, self.recovered = None, None, None, False
 

@@ -34,7 +34,7 @@ class Service:
     :param folder: where pictures are written
     """
 
-    def __init__(  # noqa: PLR0913 - the parts it is made of, all but two by name
+    def __init__(
         self,
         switches: Switches,
         faults: Faults,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_clarity.exceptions import ERRORS, ClarityError, ClarityProviderError, ClarityValidationError
+from airflow_provider_clarity.exceptions import ERRORS, ClarityError, ClarityProviderError
 from airflow_provider_clarity.hooks.clarity import ClarityHook
 from airflow_provider_clarity.links.clarity import OBJECT_KEY, ClarityObjectLink
+from airflow_provider_clarity.operators.checks import check_upscale, seconds_of
 from airflow_provider_clarity.operators.errors import failing_for_good
 from airflow_provider_clarity.triggers.upscale import EVENT_VERSION, UpscaleTrigger
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_clarity.batch.drive import Paused, Stopper
+    from airflow_provider_clarity.batch.engine import Run
     from airflow_provider_clarity.batch.item import Item
     from airflow_provider_clarity.batch.record import Failure
     from airflow_provider_clarity.batch.tracked import ItemEnd
@@ -45,38 +47,41 @@ class UpscaleOperator(BaseOperator):
     .. note:: The service cannot cancel a task. Killing or clearing this one stops it from submitting; what is in flight
        stays paid, and the next try adopts it.
 
-    :param source: ``gs://bucket/object``, an https URL, the UUID of a picture that Runware keeps, or a data URI (templated)
+    :param source: ``gs://bucket/object``, an https URL, the UUID of a picture that Runware keeps, or a data URI
+        (templated)
     :param destination: ``gs://bucket/object``, or a prefix ending in ``/`` under which the picture is called as its
         source (templated)
     :param upscale_factor: 2 is documented
-    :param settings: the model's settings by their names on the model page, for example ``{"strength": 0.3}`` (templated)
+    :param settings: the model's settings by their names on the model page, such as ``{"strength": 0.3}`` (templated)
     :param output_format: ``JPG``, ``PNG`` or ``WEBP``
     :param output_quality: 20 to 99; 95 where it is left out
-    :param ttl: seconds for which the service keeps the picture, at least 60; it is fetched from there if its upload fails
+    :param ttl: seconds for which the service keeps the picture, at least 60; it is fetched from there if its upload
+        fails
     :param if_exists: what an occupied destination means: ``skip`` leaves it; ``update`` replaces it where source or
-        parameters changed; ``overwrite`` buys a new picture once a DAG run; ``fail`` is an error before anything is paid.
-        What is not ours is replaced by ``overwrite`` only
-    :param max_attempts: purchases that a round (until the next clear) may make, after failures that the service reported
+        parameters changed; ``overwrite`` buys a new picture once a DAG run; ``fail`` is an error before anything is
+        paid. What is not ours is replaced by ``overwrite`` only
+    :param max_attempts: purchases that a round (until the next clear) may make, after failures the service reported
     :param item_timeout: seconds of silence after which a task counts as lost
     :param upload_via: how the service delivers. ``auto`` and ``signed_url`` presign a PUT
     :param input_via: how the service reads a ``gs://`` source: by a presigned GET, or ``inline`` up to 10 MiB
     :param verify: ``strict`` refuses a picture whose size is not exactly the factor times its source's
-    :param workspace: ``gs://`` prefix for staging; ``gs://<destination bucket>/_clarity/`` where it is left out (templated)
-    :param clarity_conn_id: connection of type ``clarity`` (templated)
-    :param gcp_conn_id: connection of type ``google_cloud_platform``; default credentials where the default one is absent
+    :param workspace: ``gs://`` prefix for staging; ``gs://<destination bucket>/_clarity/`` where it is left out
         (templated)
+    :param clarity_conn_id: connection of type ``clarity`` (templated)
+    :param gcp_conn_id: connection of type ``google_cloud_platform``; default credentials where the default one is
+        absent (templated)
     :param impersonation_chain: service account to act as, or the chain to it (templated)
     :param user_project: project that pays for requester-pays buckets
     :param on_lost: whether a lost purchase may be bought again unasked
     :param deferrable: free the worker while waiting
     :param defer_after: wait from which on that pays, in seconds
     :param timeout: seconds, or a timedelta, that this try may take, deferred or not
-    :return: ``{"uri", "outcome", "width", "height", "cost_usd", "seconds", "task_uuid"}``. ``outcome`` is ``delivered``,
-        ``recovered``, ``done`` (before this run), ``stale`` or ``foreign``; ``cost_usd`` is what this DAG run paid, null
-        where the service did not say
+    :return: ``{"uri", "outcome", "width", "height", "cost_usd", "seconds", "task_uuid"}``. ``outcome`` is
+        ``delivered``, ``recovered``, ``done`` (before this run), ``stale`` or ``foreign``; ``cost_usd`` is what this
+        DAG run paid, null where the service did not say
     """
 
-    template_fields: Sequence[str] = (
+    template_fields: Collection[str] = (
         "source",
         "destination",
         "settings",
@@ -124,18 +129,18 @@ class UpscaleOperator(BaseOperator):
         self.output_format = output_format
         self.output_quality = output_quality
         self.ttl = ttl
-        self.if_exists = if_exists
+        self.if_exists: IfExists = if_exists
         self.max_attempts = max_attempts
         self.item_timeout = item_timeout
         self.upload_via = upload_via
-        self.input_via = input_via
-        self.verify = verify
+        self.input_via: InputVia = input_via
+        self.verify: Verify = verify
         self.workspace = workspace
         self.clarity_conn_id = clarity_conn_id
         self.gcp_conn_id = gcp_conn_id
         self.impersonation_chain = impersonation_chain
         self.user_project = user_project
-        self.on_lost = on_lost
+        self.on_lost: OnLost = on_lost
         self.deferrable = deferrable
         self.defer_after = defer_after
         self.timeout = timeout
@@ -147,7 +152,7 @@ class UpscaleOperator(BaseOperator):
             wiring, source, parameters = self._wire(context)
             item = wiring.new_item(source, self._destination(), parameters)
             self.log.info("Upscaling %s to %s (if_exists=%s).", source.shown, item.destination, self.if_exists)
-            return self._go_on(context, wiring, item, time.time() + self._seconds())
+            return self._go_on(context, wiring, item, time.time() + seconds_of("timeout", self.timeout, positive=True))
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take up what a trigger waited for. All it needs is in the event and in the bucket."""
@@ -169,7 +174,7 @@ class UpscaleOperator(BaseOperator):
         from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for  # noqa: PLC0415
         from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415
 
-        self._check()
+        check_upscale(self, _CHOICES)
         source = parse_source(self.source)
         self._destination()
         parameters = parameters_from_user(
@@ -227,10 +232,10 @@ class UpscaleOperator(BaseOperator):
         if end.failure is not None:
             self.log.warning("%s", end.failure.message)
         self.log.info("%s", _sentence(end))
-        return self._deliver(context, dict(result))
+        return self._deliver(context, result)
 
     async def _drive(
-        self, wiring: Wiring, item: Item, run: Any, deadline: float
+        self, wiring: Wiring, item: Item, run: Run, deadline: float
     ) -> tuple[Paused | None, ItemEnd | None]:
         from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
@@ -271,49 +276,14 @@ class UpscaleOperator(BaseOperator):
         context["ti"].xcom_push(key=OBJECT_KEY, value=result["uri"])
         return result
 
-    def _seconds(self) -> float:
-        return self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else float(self.timeout)
-
-    def _check(self) -> None:
-        """Refuse what no service needs to be asked about."""
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                known = ", ".join(repr(one) for one in allowed)
-                raise ClarityValidationError(f"{name}={value!r} is not known. Nothing was paid. Use one of {known}.")
-        if self.upload_via in ("resumable_session", "worker"):
-            raise ClarityValidationError(
-                f'upload_via="{self.upload_via}" is not in this version. Nothing was paid. Use "signed_url" with credentials '
-                "that can sign: a service account key, or impersonation_chain."
-            )
-        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
-            raise ClarityValidationError(
-                f"max_attempts={self.max_attempts!r} buys nothing. Nothing was paid. Use an integer of at least 1."
-            )
-        for name in ("item_timeout", "defer_after"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise ClarityValidationError(f"{name}={value!r} is no number of seconds. Nothing was paid. Correct it.")
-        if (
-            isinstance(self.timeout, bool)
-            or not isinstance(self.timeout, int | float | timedelta)
-            or self._seconds() <= 0
-        ):
-            raise ClarityValidationError(
-                f"timeout={self.timeout!r} is no time. Nothing was paid. Use seconds or a timedelta."
-            )
-        if self.ttl is not None and (isinstance(self.ttl, bool) or not isinstance(self.ttl, int) or self.ttl < 60):  # noqa: PLR2004 - the model page's
-            raise ClarityValidationError(
-                f"ttl={self.ttl!r} is below 60 seconds, or no integer. Nothing was paid. Correct it."
-            )
-
     @staticmethod
     def _read(event: Mapping[str, Any] | None) -> tuple[str, float]:
         """Read a trigger's event; one that this version does not know is left to a retry, which adopts."""
         known = event is not None and event.get("status") in ("settled", "deadline", "unreachable")
         if event is None or not known or event.get("v") != EVENT_VERSION:
             raise ClarityProviderError(
-                "The trigger sent an event that this version does not know. What is in flight stays paid. A retry adopts it.",
+                "The trigger sent an event that this version does not know. What is in flight stays paid. A retry "
+                "adopts it."
             )
         return str(event["run"]), float(event["deadline"])
 

@@ -76,7 +76,7 @@ class Wiring:
         self._ledger = RecordLedger(store, owner=uuid.uuid4().hex, clock=time.time, lease=choices.rules.lease)
 
     @classmethod
-    def of_connections(  # noqa: PLR0913 - the connections and who uses them
+    def of_connections(
         cls,
         *,
         hook: ClarityHook,
@@ -104,8 +104,8 @@ class Wiring:
             found = self.store.stat(source.uri)
             if found is None:
                 raise ClarityInputError(
-                    f"The source {source.shown} does not exist. Nothing was sent and nothing was paid. Correct its name, "
-                    "or wait for what writes it."
+                    f"The source {source.shown} does not exist. Nothing was sent and nothing was paid. Correct its "
+                    "name, or wait for what writes it."
                 )
             generation = found.generation
         return make_item(
@@ -122,8 +122,8 @@ class Wiring:
         found = self.store.read_json(GsUri.parse(record_uri_))
         if found is None:
             raise ClarityLostError(
-                f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its picture "
-                "reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
+                f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its "
+                "picture reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
             )
         record = TaskRecord.model_validate(found.value)
         return Item(

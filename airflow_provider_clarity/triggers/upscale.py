@@ -39,7 +39,7 @@ class UpscaleTrigger(BaseTrigger):
     :param v: version of these arguments
     """
 
-    def __init__(  # noqa: PLR0913 - the stored interface
+    def __init__(
         self,
         *,
         clarity_conn_id: str,
@@ -51,7 +51,7 @@ class UpscaleTrigger(BaseTrigger):
         sent_at: float = 0.0,
         v: int = EVENT_VERSION,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's is untyped
         self.v = v
         self.clarity_conn_id = clarity_conn_id
         self.run_uri = run
@@ -79,7 +79,7 @@ class UpscaleTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event."""
-        yield TriggerEvent(await self._event())
+        yield TriggerEvent(await self._event())  # type: ignore[no-untyped-call]
 
     async def _event(self) -> dict[str, Any]:
         try:
@@ -106,7 +106,7 @@ class UpscaleTrigger(BaseTrigger):
         hub = PollHub.join(client, base_url=settings.base_url, api_key=settings.api_key)
         result = await hub.wait(
             [UUID(text) for text in self.task_uuids],
-            settled="all" if self.wake_when == "all" else int(self.wake_when["settled"]),
+            settled=int(self.wake_when["settled"]) if isinstance(self.wake_when, dict) else "all",
             first_look=max(0.0, self.first_look - now),
             age=max(0.0, now - self.sent_at) if self.sent_at else 0.0,
             timeout=max(0.0, self.deadline - now),

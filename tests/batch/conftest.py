@@ -99,7 +99,7 @@ class Bench:
         assert image.end is not None
         return image.end
 
-    async def drive(  # noqa: D102 - see run
+    async def drive(
         self,
         item: Item,
         *,
@@ -203,4 +203,3 @@ def bench(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> Iterato
     client.create_bucket(bucket)
     yield Bench(emulator, bucket, client, ObjectStore(client))
     client.close()
-

@@ -119,7 +119,10 @@ class TestAnOpenAttempt:
         refused = view(response=look("success", image_url=True), succeeded_at=NOW - 40, staged_at=NOW - 1)
         assert ask(refused) == adoption.Recover()
         assert ask(replace(refused, response=look("success"))) == adoption.AskDetails()
-        assert ask(replace(refused, response=look("success"), details=look("success", image_url=True))) == adoption.Recover()
+        assert (
+            ask(replace(refused, response=look("success"), details=look("success", image_url=True)))
+            == adoption.Recover()
+        )
 
     def test_another_run_may_have_promoted_it(self) -> None:
         """Staging is empty after a promotion too: fetching the picture again would be for nothing."""
@@ -222,7 +225,9 @@ class TestSilence:
     def test_long_silence_is_lost_after_a_last_look_into_the_archive(self) -> None:
         """Never a silent second purchase."""
         late = SENT + RULES.item_timeout
-        silent = view(attempt=attempt(acknowledged_at=SENT), response=Look("silent", late - 1), staged_at=late, verdict_at=late)
+        silent = view(
+            attempt=attempt(acknowledged_at=SENT), response=Look("silent", late - 1), staged_at=late, verdict_at=late
+        )
         assert ask(silent, late) == adoption.AskDetails()
         ended = ask(replace(silent, details=Look("silent", late)), late)
         assert isinstance(ended, adoption.End)
@@ -250,7 +255,9 @@ class TestAfterAnOutcome:
         """Sending what was refused again would be refused again."""
         assert ask(view(attempt=attempt(outcome="failed", failure=FINAL))) == adoption.Finish("failed", FINAL)
 
-    @pytest.mark.parametrize("changes", [{"round_number": 1, "in_round": 0}, {"run_key": "dag/other/task", "in_round": 0}])
+    @pytest.mark.parametrize(
+        "changes", [{"round_number": 1, "in_round": 0}, {"run_key": "dag/other/task", "in_round": 0}]
+    )
     def test_a_new_round_takes_up_what_failed(self, changes: dict[str, object]) -> None:
         """A clear, or another run, is a person's or the schedule's wish to try again."""
         assert ask(view(attempt=attempt(outcome="failed", failure=FINAL), **changes)) == adoption.Buy(2)
@@ -281,9 +288,7 @@ class TestAfterAnOutcome:
 
     def test_an_end_without_a_reason_still_says_something(self) -> None:
         """A delivered picture that is gone, in a round that may buy no more."""
-        gone = view(
-            attempt=attempt(outcome="delivered"), in_round=3, response=look("silent"), details=look("silent")
-        )
+        gone = view(attempt=attempt(outcome="delivered"), in_round=3, response=look("silent"), details=look("silent"))
         ended = ask(gone)
         assert isinstance(ended, adoption.Finish)
         assert ended.failure is not None

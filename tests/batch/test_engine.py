@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from conftest import QUICK, Bench
 
 from airflow_provider_clarity.batch.engine import Run
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityInputError
 from airflow_provider_clarity.storage.provenance import Provenance
 from airflow_provider_clarity.storage.uris import GsUri
-
-from conftest import QUICK, Bench
 
 
 async def test_a_picture_is_bought_once_and_lands_under_its_name(bench: Bench) -> None:
@@ -132,9 +131,7 @@ async def test_max_attempts_is_a_number_over_all_tries(bench: Bench) -> None:
     assert bench.counts() == [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"), [("contentPolicyViolation", "safety"), ("failedToTransferImage", "input")]
-)
+@pytest.mark.parametrize(("code", "kind"), [("contentPolicyViolation", "safety"), ("failedToTransferImage", "input")])
 async def test_a_final_failure_is_named_and_bought_once(bench: Bench, code: str, kind: str) -> None:
     """What would fail again is not tried again."""
     bench.upload()

@@ -38,8 +38,6 @@ def test_golden_vectors_never_change() -> None:
     assert [str(task_uuid(identity(key), n)) for n in (1, 2)] == GOLDEN["task_uuids"]
 
 
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -151,7 +151,10 @@ def test_every_released_record_loads_and_keeps_what_it_does_not_know(path: Path)
     loaded = TaskRecord.model_validate(stored)
     written = json.loads(loaded.acknowledged(1.0).model_dump_json())
     assert stored.items() <= {**written, "attempts": stored["attempts"]}.items()
-    assert stored["attempts"][0].items() <= {**written["attempts"][0], "acknowledged_at": stored["attempts"][0]["acknowledged_at"]}.items()
+    assert (
+        stored["attempts"][0].items()
+        <= {**written["attempts"][0], "acknowledged_at": stored["attempts"][0]["acknowledged_at"]}.items()
+    )
 
 
 def test_the_end_of_a_run_is_kept_by_run() -> None:

@@ -1,0 +1,68 @@
+"""What a person is told: what happened, what is safe, what to do next. Pure."""
+
+from __future__ import annotations
+
+from airflow_provider_clarity.batch.record import Attempt, Failure
+
+UNNAMED = Failure(kind="provider", message="The service reported a failure without saying which.", retryable=True)
+"""A failure that the service gave no reason for."""
+
+GONE = Failure(
+    kind="delivery",
+    message="The delivered picture is gone, and the service does not have it any more. Nothing was bought again in "
+    "this round. Clear the task to buy it again.",
+)
+"""The output was deleted and cannot be fetched."""
+
+NEVER_LANDED = Failure(
+    kind="delivery",
+    message="The task succeeded and was paid, but its picture neither reached the upload endpoint nor can be fetched. "
+    "It is not bought again in this round. See whether the service may write to the bucket, then clear the task.",
+)
+"""Paid, and nowhere to be had."""
+
+
+def lost(attempt: Attempt) -> Failure:
+    """Say that nobody can tell whether a purchase was made, or where its result is."""
+    known = "was accepted" if attempt.acknowledged_at is not None else "was perhaps never sent"
+    return Failure(
+        kind="lost",
+        message=f"Task {attempt.task_uuid} {known}, and the service says nothing of it any more: it cannot be told "
+        "whether it was paid. It was not bought again. Look for the UUID in the Runware dashboard; then clear the "
+        'task, or set on_lost="buy_again", to buy it once more.',
+    )
+
+
+def stale(uri: str) -> Failure:
+    """Say that the final object is ours, but not what was asked for now."""
+    return Failure(
+        kind="delivery",
+        message=f"{uri} was made from another generation of its source, or with other parameters. It was left as it is "
+        'and nothing was paid. Set if_exists="update" to replace it.',
+    )
+
+
+def foreign(uri: str) -> Failure:
+    """Say that the final object is not ours."""
+    return Failure(
+        kind="delivery",
+        message=f"{uri} is not ours, or was made from another source. It was left as it is and nothing was paid. "
+        'Choose another destination, or set if_exists="overwrite" to replace it.',
+    )
+
+
+def exists(uri: str) -> Failure:
+    """Say that the final object is there, which the user wanted to be an error."""
+    return Failure(
+        kind="plan",
+        message=f'{uri} exists, and if_exists="fail". Nothing was paid. Choose another destination or if_exists.',
+    )
+
+
+def taken(uri: str, reason: str, kept: str) -> Failure:
+    """Say that the final name was taken while the picture was made."""
+    return Failure(
+        kind="delivery",
+        message=f"{uri} is taken: {reason}. Nothing was overwritten, and the paid picture is kept at {kept}. Copy it "
+        'from there, or set if_exists="overwrite" and clear the task.',
+    )
