@@ -1,8 +1,8 @@
 """The link from a task instance to its picture in the Cloud console.
 
 The operator pushes the ``gs://`` URI of the delivered object under :data:`OBJECT_KEY`. Airflow 2.11 asks ``get_link``
-in the webserver. Airflow 3 asks it in the worker when the task ends and stores the answer under the link's own XCom key,
-which the UI takes for the address as it is: so the URI and the address have two keys.
+in the webserver. Airflow 3 asks it in the worker when the task ends and stores the answer under the link's own XCom
+key, which the UI takes for the address as it is: so the URI and the address have two keys.
 """
 
 from __future__ import annotations
