@@ -3,7 +3,7 @@
 Invariants: waiting only reads. A poll that fails is no news. The sweep runs in an *empty* context (a task inherits the
 context of who starts it, and a log handler found there would write into a stranger's log), is strongly referenced, and
 tells each waiter through a future of its own; so a cancelled waiter takes nobody along. The last one to leave ends the
-sweep, which closes its sockets. No thread. Memory: one state a watched task, dropped when its last waiter leaves.
+sweep, which closes its sockets. No thread of its own. Memory: one state a watched task, until its last waiter leaves.
 """
 
 from __future__ import annotations

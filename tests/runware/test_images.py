@@ -96,3 +96,12 @@ async def test_a_listed_host_in_a_private_network_is_refused(host: str, monkeypa
     url = checked_url(f"https://{host}/x", allowed_hosts=[host.strip("[]")], loopback=False)
     with pytest.raises(ClarityDeliveryError, match="private network"):
         await check_address(url, loopback=False)
+
+
+async def test_behind_a_proxy_names_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the proxy knows names, resolving here would refuse every picture."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    url = checked_url("https://im.runware.ai/x", allowed_hosts=IMAGE_HOSTS, loopback=False)
+    await check_address(url, loopback=False)
