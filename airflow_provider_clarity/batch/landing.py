@@ -64,7 +64,8 @@ class Landing:
         proven = Provenance.from_metadata(found.metadata) if found is not None else None
         ours = proven is not None and proven.has_source(image.item.source.recorded)
         image.occupant = proven if ours else None
-        image.seen = found.generation if found is not None else 0
+        if image.seen is None:  # what the purchase was decided upon; what came later is not replaced
+            image.seen = found.generation if found is not None else 0
         occupant = Occupant() if found is not None else None
         if proven is not None and ours:
             mine = proven.was_bought_by(self.run_key)

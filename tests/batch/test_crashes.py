@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pytest
+from bench import QUICK, Bench
 
 from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Run
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.storage.store import ObjectStore
-
-from conftest import QUICK, Bench
 
 PATIENT = replace(QUICK, lease=0.2)
 TIMEOUT = 0.6

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import QUICK, Bench
+from bench import QUICK, Bench
 
 from airflow_provider_clarity.batch.engine import Run
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityInputError

@@ -1,0 +1,323 @@
+"""The operator: what a DAG author writes, and what Airflow sees of it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, TaskDeferred
+from workshop import TaskInstance, Workshop
+
+from airflow_provider_clarity.exceptions import (
+    ClarityAuthError,
+    ClarityDeadlineError,
+    ClarityError,
+    ClarityProviderError,
+)
+from airflow_provider_clarity.links.clarity import OBJECT_KEY
+from airflow_provider_clarity.operators.upscale import UpscaleOperator
+from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
+
+
+def deferred(workshop: Workshop, ti: TaskInstance | None = None, **changes: Any) -> UpscaleTrigger:
+    """Run an operator until it defers, and return its trigger."""
+    with pytest.raises(TaskDeferred) as raised:
+        workshop.run(ti=ti, deferrable=True, defer_after=0, **changes)
+    assert raised.value.method_name == "execute_complete"
+    assert isinstance(raised.value.trigger, UpscaleTrigger)
+    return raised.value.trigger
+
+
+def resume(workshop: Workshop, event: dict[str, Any] | None, ti: TaskInstance | None = None, **changes: Any) -> Any:
+    """Resume as Airflow does: a new operator, rendered again, that knows the event only."""
+    operator = workshop.operator(deferrable=True, defer_after=60, **changes)
+    return operator.execute_complete({"ti": ti or TaskInstance()}, event)  # type: ignore[typeddict-item]
+
+
+def event_of(trigger: UpscaleTrigger, **changes: Any) -> dict[str, Any]:
+    """What the trigger tells when all is settled."""
+    told = {
+        "v": 1,
+        "status": "settled",
+        "run": trigger.run_uri,
+        "settled": trigger.task_uuids,
+        "deadline": trigger.deadline,
+        "message": "",
+    }
+    return told | changes
+
+
+def test_it_returns_what_the_next_task_needs(workshop: Workshop) -> None:
+    """The return value is the interface to the next task, and the link knows the object."""
+    workshop.upload()
+    ti = TaskInstance()
+    result = workshop.run(ti=ti)
+    assert result == {
+        "uri": f"gs://{workshop.bucket}/print/cat.jpg",
+        "outcome": "delivered",
+        "width": 80,
+        "height": 60,
+        "cost_usd": 0.0013,
+        "seconds": result["seconds"],
+        "task_uuid": result["task_uuid"],
+    }
+    assert ti.pushed[OBJECT_KEY] == result["uri"]
+    assert workshop.picture(result["uri"]).size == (80, 60)
+
+
+def test_a_second_run_costs_nothing(workshop: Workshop) -> None:
+    """The next DAG run over the same image: no submit, no cost, outcome done."""
+    workshop.upload()
+    first = workshop.run()
+    submits = workshop.emulator.accounts()["submits"]
+    second = workshop.run(ti=TaskInstance(run_id="tomorrow"))
+    assert (second["outcome"], second["cost_usd"], second["task_uuid"]) == ("done", 0.0, first["task_uuid"])
+    assert workshop.emulator.accounts()["submits"] == submits
+
+
+def test_it_defers_and_resumes_from_the_event_alone(workshop: Workshop) -> None:
+    """Nothing survives a deferral but the event and the bucket."""
+    workshop.upload()
+    trigger = deferred(workshop)
+    result = resume(workshop, event_of(trigger))
+    assert result["outcome"] == "delivered"
+    assert workshop.counts() == [1]
+
+
+def test_a_resume_takes_the_image_from_the_record(workshop: Workshop) -> None:
+    """A source that was replaced while the old one was in flight does not lead to a second purchase by the resume."""
+    workshop.upload()
+    trigger = deferred(workshop)
+    workshop.upload(colour="red")
+    result = resume(workshop, event_of(trigger))
+    assert result["outcome"] == "delivered"
+    assert workshop.counts() == [1]
+
+
+def test_the_trigger_is_small_plain_and_without_a_secret(workshop: Workshop) -> None:
+    """Airflow stores its arguments in clear text, and shows them."""
+    workshop.upload()
+    path, arguments = deferred(workshop).serialize()
+    text = json.dumps(arguments)
+    assert len(text) < 2000
+    assert workshop.emulator.api_key not in text
+    assert "http" not in text
+    assert path == "airflow_provider_clarity.triggers.upscale.UpscaleTrigger"
+    assert set(arguments) == {
+        "v",
+        "clarity_conn_id",
+        "run",
+        "task_uuids",
+        "wake_when",
+        "first_look",
+        "deadline",
+        "sent_at",
+    }
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"v": 1, "status": "new"}, {"v": 9, "status": "settled", "run": "gs://b/r"}]
+)
+def test_an_event_that_nobody_knows_is_a_retryable_error(workshop: Workshop, event: dict[str, Any] | None) -> None:
+    """A silent success would leave the picture where it is; a retry adopts it."""
+    with pytest.raises(ClarityProviderError) as raised:
+        resume(workshop, event)
+    assert raised.value.retryable
+
+
+@pytest.mark.parametrize("status", ["unreachable", "deadline"])
+def test_the_worker_looks_for_itself_whatever_woke_it(workshop: Workshop, status: str) -> None:
+    """The trigger decides nothing: the worker sees whether the picture is there."""
+    workshop.upload()
+    trigger = deferred(workshop)
+    time.sleep(1)
+    assert resume(workshop, event_of(trigger, status=status))["outcome"] == "delivered"
+
+
+def test_the_deadline_counts_over_a_deferral(workshop: Workshop) -> None:
+    """Airflow ignores execution_timeout while deferred: the operator's own timeout does not begin anew."""
+    workshop.upload()
+    workshop.emulator.switches({"slots": 1})
+    trigger = deferred(workshop, timeout=timedelta(seconds=100))
+    assert trigger.deadline == pytest.approx(time.time() + 100, abs=30)
+    workshop.emulator.faults([{"operation": "poll", "fault": "forget", "times": 99}])
+    workshop.client.bucket(workshop.bucket).delete_blobs(
+        list(workshop.client.list_blobs(workshop.bucket, prefix="_clarity/staging/"))
+    )
+    with pytest.raises(ClarityDeadlineError, match="adopts"):
+        resume(workshop, event_of(trigger, deadline=time.time() - 1))
+
+
+def test_a_retry_adopts_what_a_killed_try_left_in_flight(workshop: Workshop) -> None:
+    """The whole point."""
+    workshop.upload()
+    deferred(workshop)
+    result = workshop.run()
+    assert result["outcome"] == "delivered"
+    assert workshop.counts() == [1]
+
+
+def test_an_ended_round_is_repeated_by_a_retry_and_opened_by_a_clear(workshop: Workshop) -> None:
+    """Airflow raises max_tries at a clear only: that is how a person asks for more."""
+    workshop.upload()
+    workshop.emulator.switches({"upload_lag_s": 30})
+    workshop.emulator.faults([{"operation": "poll", "fault": "error:contentPolicyViolation", "times": 1}])
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=r"^ClaritySafetyError: ") as raised:
+            workshop.run(ti=TaskInstance(max_tries=3))
+        assert isinstance(raised.value.__cause__, ClarityError)
+    assert workshop.counts() == [1]
+    workshop.emulator.switches({"upload_lag_s": 0})
+    assert workshop.run(ti=TaskInstance(max_tries=7))["outcome"] == "delivered"
+    assert workshop.counts() == [1, 1]
+
+
+def test_a_delivered_round_is_repeated_by_a_retry(workshop: Workshop) -> None:
+    """A worker that died between delivery and its report: the next try reports, even if the object is gone since."""
+    workshop.upload()
+    ti = TaskInstance(max_tries=3)
+    first = workshop.run(ti=ti)
+    workshop.client.bucket(workshop.bucket).blob("print/cat.jpg").delete()
+    assert workshop.run(ti=ti) == first
+    assert workshop.counts() == [1]
+
+
+def test_on_kill_stops_before_the_next_post(workshop: Workshop) -> None:
+    """Kill stops submitting at once; a signal handler only sets a flag."""
+    workshop.upload()
+    workshop.emulator.faults([{"operation": "submit", "fault": "status_429_retry_after", "times": 50, "value": 1}])
+    operator = workshop.operator()
+    killer = threading.Timer(1.5, operator.on_kill)
+    killer.start()
+    began = time.monotonic()
+    with pytest.raises(ClarityDeadlineError, match="stopped"):
+        operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+    assert time.monotonic() - began < 20
+    assert workshop.counts() == []
+
+
+def test_on_kill_before_anything_runs_is_harmless(workshop: Workshop) -> None:
+    """Airflow may call it at any time."""
+    workshop.operator().on_kill()
+
+
+def test_no_attribute_hides_one_of_airflow() -> None:
+    """An attribute such as ``dry_run`` would break the method of that name."""
+    parameters = set(inspect.signature(UpscaleOperator.__init__).parameters) - {"self", "kwargs"}
+    assert not {name for name in parameters if hasattr(BaseOperator, name)} - {"deferrable"}
+
+
+def test_every_template_field_is_an_attribute() -> None:
+    """Airflow renders nothing, or fails, where one is missing."""
+    operator = UpscaleOperator(task_id="t", source="gs://a/b.png", destination="gs://c/")
+    assert all(hasattr(operator, name) for name in operator.template_fields)
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"source": "s3://bucket/cat.png"}, "gs://"),
+    ({"source": "az://bucket/cat.png"}, "gs://"),
+    ({"source": "/data/cat.png"}, "gs://"),
+    ({"source": "cat.png"}, "gs://"),
+    ({"source": "file:///data/cat.png"}, "gs://"),
+    ({"source": "http://example.com/cat.png"}, "https"),
+    ({"source": ""}, "template"),
+    ({"source": None}, "template"),
+    ({"source": ["gs://a/b.png"]}, "template"),
+    ({"source": "gs://"}, "gs://"),
+    ({"source": "gs://no-such-bucket-here/cat.png"}, "bucket"),
+    ({"source": "gs://{bucket}/raw/missing.png"}, "does not exist"),
+    ({"source": "gs://{bucket}/raw/text.png"}, "no JPEG, PNG or WEBP"),
+    ({"source": "gs://{bucket}/raw/empty.png"}, "0 bytes"),
+    ({"destination": "s3://bucket/"}, "gs://"),
+    ({"destination": "gs://"}, "gs://"),
+    ({"destination": ""}, "template"),
+    ({"destination": "gs://{bucket}/raw/cat.png", "output_format": "PNG"}, "source"),
+    ({"destination": "gs://{bucket}/print/cat.png"}, "png"),
+    ({"destination": "gs://no-such-bucket-here/"}, "bucket"),
+    ({"settings": {"scheduler": "Eular"}}, "Euler"),
+    ({"settings": {"strength": 1.5}}, "strength"),
+    ({"settings": {"strength": 0.345}}, "0.01"),
+    ({"settings": {"strength": "0.3"}}, "strength"),
+    ({"settings": {"strenght": 0.3}}, "strenght"),
+    ({"settings": {"steps": 0}}, "steps"),
+    ({"settings": {"seed": -1}}, "seed"),
+    ({"settings": {"CFGScale": -1}}, "CFGScale"),
+    ({"settings": {"controlNetWeight": 5}}, "controlNetWeight"),
+    ({"settings": {"webhookURL": "https://example.com/hook?token=s"}}, "connection"),
+    ({"settings": {"taskUUID": "1"}}, "taskUUID"),
+    ({"settings": {"uploadEndpoint": "https://example.com/"}}, "upload_via"),
+    ({"settings": "strength=0.3"}, "dict"),
+    ({"upscale_factor": 0}, "upscale_factor"),
+    ({"upscale_factor": "2"}, "upscale_factor"),
+    ({"upscale_factor": float("nan")}, "upscale_factor"),
+    ({"output_format": "TIFF"}, "output_format"),
+    ({"output_quality": 10}, "output_quality"),
+    ({"output_quality": 100}, "output_quality"),
+    ({"ttl": 30}, "ttl"),
+    ({"if_exists": "replace"}, "if_exists"),
+    ({"upload_via": "ftp"}, "upload_via"),
+    ({"upload_via": "worker"}, "signed_url"),
+    ({"input_via": "ftp"}, "input_via"),
+    ({"verify": "hard"}, "verify"),
+    ({"on_lost": "cry"}, "on_lost"),
+    ({"max_attempts": 0}, "max_attempts"),
+    ({"item_timeout": -1}, "item_timeout"),
+    ({"defer_after": float("inf")}, "defer_after"),
+    ({"timeout": 0}, "timeout"),
+    ({"workspace": "s3://bucket/"}, "gs://"),
+    ({"clarity_conn_id": "nobody"}, "nobody"),
+    ({"gcp_conn_id": "nobody"}, "nobody"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), BAD, ids=lambda value: json.dumps(value, default=str)[:60])
+def test_bad_input_is_refused_before_anything_is_paid(workshop: Workshop, changes: dict[str, Any], says: str) -> None:
+    """A clear error, no retry, nothing sent."""
+    workshop.upload()
+    workshop.upload("raw/text.png", b"not a picture")
+    workshop.upload("raw/empty.png", b"")
+    filled = {k: v.format(bucket=workshop.bucket) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(AirflowFailException) as raised:
+        workshop.run(**filled)
+    message = str(raised.value)
+    assert message.startswith("Clarity")
+    assert says in message
+    assert len(message) < 700
+    assert workshop.emulator.accounts()["submits"] == 0
+
+
+@pytest.mark.parametrize(
+    ("connection", "says"),
+    [
+        ({"conn_type": "clarity"}, "no API key"),
+        ({"conn_type": "clarity", "password": " "}, "no API key"),
+        ({"conn_type": "clarity", "password": "emulator-wrong"}, "key"),
+        ({"conn_type": "clarity", "password": "k", "host": "http://example.com/v1"}, "http"),
+    ],
+)
+def test_a_bad_connection_is_refused_before_anything_is_paid(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], says: str
+) -> None:
+    """An empty key, a wrong one, an address that must not be given it."""
+    workshop.upload()
+    host = {} if "host" in connection else {"host": workshop.emulator.runware_url}
+    monkeypatch.setenv("AIRFLOW_CONN_CLARITY_DEFAULT", json.dumps(connection | host))
+    with pytest.raises(AirflowFailException, match=says) as raised:
+        workshop.run()
+    assert isinstance(raised.value.__cause__, ClarityError)
+    assert workshop.counts() == []
+
+
+def test_a_missing_role_is_named(workshop: Workshop) -> None:
+    """Cloud Storage says 403: the message names what to grant, and nothing was paid."""
+    workshop.upload()
+    workshop.emulator.faults([{"operation": "store.get", "fault": "status_403", "times": 1, "match": "raw/cat.png"}])
+    with pytest.raises(AirflowFailException, match=r"storage\.objects\.get") as raised:
+        workshop.run()
+    assert isinstance(raised.value.__cause__, ClarityAuthError)
+    assert workshop.counts() == []
