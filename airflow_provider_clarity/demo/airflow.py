@@ -154,7 +154,7 @@ class AirflowInstance:
         def up() -> bool:
             return self.api.healthy() and (self.setup.is_3 or not self._with_ui or web_answers(self.setup.url))
 
-        self._wait(up, timeout, "Airflow is not healthy")
+        self.wait_until(up, timeout, "Airflow is not healthy")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Wait until a DAG has been read.
@@ -171,7 +171,7 @@ class AirflowInstance:
                 raise AirflowError("A DAG file cannot be read.\n" + "\n".join(errors))
             return False
 
-        self._wait(known, timeout, f"Airflow has not read the DAG {dag_id!r}")
+        self.wait_until(known, timeout, f"Airflow has not read the DAG {dag_id!r}")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """Start a run of a DAG, as soon as the DAG has been read.
@@ -196,13 +196,31 @@ class AirflowInstance:
         :raises AirflowError: a process of Airflow ended, or the time is over
         """
         try:
-            self._wait(
+            self.wait_until(
                 lambda: self.api.run_state(dag_id, run_id) in _FINAL, timeout, f"The run {run_id!r} has not ended"
             )
         except AirflowError as error:
             tasks = "\n".join(str(task) for task in self.task_instances(dag_id, run_id))
             raise AirflowError(f"{error}\n{tasks}") from error
         return self.api.run_state(dag_id, run_id)
+
+    def wait_until(self, done: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait until something holds, as long as all of Airflow's processes live.
+
+        :param done: tells whether it holds; it is asked five times a second
+        :param timeout: seconds
+        :param what: how the message begins if it comes to nothing
+        :raises AirflowError: one of the processes ended, or the time is over
+        """
+        deadline = time.monotonic() + timeout
+        while not done():
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    raise AirflowError(f"{what}: its {name} has ended.\n{self._last_words(name)}")
+            if time.monotonic() > deadline:
+                words = "\n".join(self._last_words(name) for name in self._processes)
+                raise AirflowError(f"{what} after {timeout:g} s.\n{words}")
+            time.sleep(_LOOK_EVERY)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[AirflowTask]:
         """List the task instances of a run.
@@ -317,17 +335,6 @@ class AirflowInstance:
         if self._reaper is not None and self._reaper.stdin is not None:
             self._reaper.stdin.write(f"{process.pid}\n")
             self._reaper.stdin.flush()
-
-    def _wait(self, done: Callable[[], bool], timeout: float, what: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not done():
-            for name, process in self._processes.items():
-                if process.poll() is not None:
-                    raise AirflowError(f"{what}: its {name} has ended.\n{self._last_words(name)}")
-            if time.monotonic() > deadline:
-                words = "\n".join(self._last_words(name) for name in self._processes)
-                raise AirflowError(f"{what} after {timeout:g} s.\n{words}")
-            time.sleep(_LOOK_EVERY)
 
     def _last_words(self, name: str) -> str:
         path = self.process_logs_dir / f"{name}.log"

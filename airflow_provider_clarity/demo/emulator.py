@@ -1,0 +1,152 @@
+"""The emulator as a subprocess of the demo, and how the demo speaks to it.
+
+The package never imports the emulator, and nothing but this starts it: to the DAG it is two addresses. It ends with the
+demo, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+
+from airflow_provider_clarity.demo.failure import COULD_NOT_START, DemoError, last_lines
+
+_START_SECONDS = 60
+_GRACE = "5"
+
+
+class Emulator:
+    """Runs ``python -m airflow_provider_clarity.emulator`` while it is open.
+
+    :param folder: a temporary folder, for its key and its log
+    :param service_time: seconds that a task takes
+    :param buckets: those that exist from the start
+    """
+
+    def __init__(self, folder: Path, *, service_time: float, buckets: Iterable[str]) -> None:
+        self._folder = folder
+        self._arguments = ["--service-time", str(service_time), "--key-file", str(folder / "service-account.json")]
+        self._arguments += [part for name in buckets for part in ("--bucket", name)]
+        self._process: subprocess.Popen[str] | None = None
+        self._reaper: subprocess.Popen[str] | None = None
+        self._http = httpx.Client(timeout=60, trust_env=False)
+        self._says: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads a DAG here: two connections, and the address of Cloud Storage."""
+        clarity = {"conn_type": "clarity", "host": self._says["runware_url"], "password": self._says["api_key"]}
+        key = {"key_path": self._says["service_account_file"]}
+        return {
+            "AIRFLOW_CONN_CLARITY_DEFAULT": json.dumps(clarity),
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps({"conn_type": "google_cloud_platform", "extra": key}),
+            "STORAGE_EMULATOR_HOST": self._says["storage_url"],
+        }
+
+    @property
+    def accounts_url(self) -> str:
+        """Where a person reads what was asked and bought."""
+        return f"{self._says['runware_url'].removesuffix('/v1')}/_emulator/accounts"
+
+    def bucket_url(self, bucket: str) -> str:
+        """Return where a person reads what is in a bucket.
+
+        :param bucket: its name
+        """
+        return f"{self._says['storage_url']}/storage/v1/b/{bucket}/o"
+
+    def purchases(self) -> dict[str, dict[str, Any]]:
+        """Return all purchases by task UUID: ``count``, ``cost``, ``status`` and ``source``, the name of a file."""
+        reply = self._http.get(self.accounts_url).raise_for_status()
+        bought: dict[str, dict[str, Any]] = reply.json()["purchases"]
+        return {
+            uuid: one | {"source": unquote(urlsplit(str(one["source"])).path).rpartition("/")[2]}
+            for uuid, one in bought.items()
+        }
+
+    def upload(self, bucket: str, path: Path) -> str:
+        """Put a file into a bucket.
+
+        :param bucket: its name
+        :param path: of the file
+        :return: its ``gs://`` URI
+        """
+        url = f"{self._says['storage_url']}/upload/storage/v1/b/{bucket}/o"
+        content = path.read_bytes()
+        self._http.post(url, params={"uploadType": "media", "name": path.name}, content=content).raise_for_status()
+        return f"gs://{bucket}/{path.name}"
+
+    def download(self, uri: str) -> bytes:
+        """Get a file out of a bucket.
+
+        :param uri: its ``gs://`` URI
+        """
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        url = f"{self.bucket_url(bucket)}/{quote(name, safe='')}"
+        return self._http.get(url, params={"alt": "media"}).raise_for_status().content
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._reaper = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", _GRACE],
+            stdin=subprocess.PIPE,
+            cwd=self._folder,
+            text=True,
+            start_new_session=True,
+        )
+        log = self._folder / "emulator.log"
+        with log.open("w", encoding="utf-8") as errors:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "airflow_provider_clarity.emulator", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=self._folder,
+                text=True,
+                start_new_session=True,
+            )
+        if self._reaper.stdin is not None:
+            self._reaper.stdin.write(f"{self._process.pid}\n")
+            self._reaper.stdin.flush()
+        line = ""
+        if self._process.stdout is not None and select.select([self._process.stdout], [], [], _START_SECONDS)[0]:
+            line = self._process.stdout.readline()
+        if not line:
+            said = last_lines(log.read_text(encoding="utf-8", errors="replace"))
+            raise DemoError(
+                f"The emulator did not start. Nothing is left running. Its log ends so:\n{said}", COULD_NOT_START
+            )
+        self._says = json.loads(line)
+
+    def _stop(self) -> None:
+        self._http.close()
+        if self._reaper is not None:
+            self._reaper.communicate()
+            self._reaper = None
+        if self._process is not None:
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process.wait()
+            self._process = None
