@@ -45,8 +45,8 @@ def _share(delivered: int, asked: int) -> str:
 def _lead(asked: int, deliveries: Sequence[Delivery], purchases: int) -> str:
     cost = sum(one.cost_usd or 0 for one in deliveries)
     return (
-        f"A real Airflow ran {asked} mapped tasks, one for each photograph. Each bought a picture, freed its worker, was "
-        f"woken by a trigger and put the picture into the bucket: {purchases}&nbsp;purchases, {dollars(cost)} of the "
+        f"A real Airflow ran {asked} mapped tasks, one for each photograph. Each bought a picture, freed its worker, "
+        f"was woken by a trigger and put the picture into the bucket: {purchases}&nbsp;purchases, {dollars(cost)} of the "
         "emulator's money."
     )
 
