@@ -45,9 +45,9 @@ def _share(delivered: int, asked: int) -> str:
 def _lead(asked: int, deliveries: Sequence[Delivery], purchases: int) -> str:
     cost = sum(one.cost_usd or 0 for one in deliveries)
     return (
-        f"A real Airflow ran {asked} mapped tasks, one for each photograph. Each bought a picture, freed its worker, "
-        f"was woken by a trigger and put the picture into the bucket: {purchases}&nbsp;purchases, {dollars(cost)} of the "
-        "emulator's money."
+        f"A real Airflow ran {asked} mapped tasks, one for each photograph. Each picture below was bought once; its "
+        "task freed the worker meanwhile, was woken by a trigger and put the picture into the bucket. "
+        f"{purchases} purchases, {dollars(cost)} of the emulator's money."
     )
 
 

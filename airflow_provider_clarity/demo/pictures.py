@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, ImageOps, ImageStat
+from PIL import Image, ImageFilter, ImageOps, ImageStat
 
 FACTOR = 2
 _TILE = 80
@@ -35,19 +35,21 @@ def check_picture(content: bytes, source: tuple[int, int]) -> tuple[int, int]:
 
 
 def find_detail(content: bytes) -> tuple[float, float]:
-    """Find the place of most contrast in a picture, for an enlarged detail.
+    """Find a place in a picture with many and strong edges, for an enlarged detail.
 
     :param content: the file
     :return: the middle of the place, as shares of width and height
     """
     with Image.open(io.BytesIO(content)) as opened:
         grey = ImageOps.exif_transpose(opened).convert("L")
+    edges = grey.filter(ImageFilter.FIND_EDGES)
     columns, rows = (max(1, side // _TILE) for side in grey.size)
     places = [(x, y) for y in range(rows) for x in range(columns)]
 
-    def contrast(place: tuple[int, int]) -> float:
+    def worth(place: tuple[int, int]) -> float:
         left, top = (number * _TILE for number in place)
-        return float(ImageStat.Stat(grey.crop((left, top, left + _TILE, top + _TILE))).stddev[0])
+        box = (left, top, left + _TILE, top + _TILE)
+        return float(ImageStat.Stat(edges.crop(box)).mean[0] * ImageStat.Stat(grey.crop(box)).stddev[0])
 
-    x, y = max(places, key=contrast)
+    x, y = max(places, key=worth)
     return (x + 0.5) * _TILE / grey.width, (y + 0.5) * _TILE / grey.height

@@ -22,7 +22,7 @@ class Delivery:
     :param uri: where it lies in the bucket
     :param cost_usd: what the service said that it cost; ``None`` where it said nothing
     :param seconds: from the submit to the delivery
-    :param detail: its place of most contrast, as shares of width and height
+    :param detail: a place worth enlarging, as shares of width and height
     """
 
     photograph: Photograph
