@@ -140,7 +140,7 @@ def _stay(screen: Screen, airflow: AirflowInstance, emulator: Emulator, run_id: 
         f"  Airflow   {airflow.url}/{path}\n"
         f"  user      {user}\n"
         f"  password  {password}\n"
-        f"  bucket    {emulator.bucket_url(DESTINATION)}\n"
+        f"  bucket    {emulator.bucket_url(DESTINATION)}?delimiter=/\n"
         f"  accounts  {emulator.accounts_url}"
     )
     try:

@@ -1,0 +1,50 @@
+"""The command line, and what of its caller's environment the demo lets in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_clarity.demo.arguments import Options, parse
+from airflow_provider_clarity.demo.environment import undisturbed
+
+
+def test_without_arguments_pictures_go_into_the_current_directory_and_nothing_stays() -> None:
+    """The one command of the README has no options."""
+    assert parse([]) == Options(keep=False, out=Path("pictures"), images=None)
+
+
+def test_all_options_are_read() -> None:
+    """They are the specification's, and ``--images``."""
+    assert parse(["--keep", "--out", "there", "--images", "mine"]) == Options(True, Path("there"), Path("mine"))
+
+
+def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """2 is "could not start"; 1 would be read as a broken run."""
+    with pytest.raises(SystemExit) as end:
+        parse(["--kep"])
+    assert end.value.code == 2
+    assert "--kep" in capsys.readouterr().err
+
+
+def test_nothing_of_the_caller_leads_the_demo_elsewhere() -> None:
+    """A proxy for loopback, somebody's credentials, somebody's Airflow: each would break it, or be touched by it."""
+    foreign = {
+        "AIRFLOW_HOME": "/srv/airflow",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://prod",
+        "AIRFLOW_CONN_CLARITY_DEFAULT": "a paid key",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/srv/key.json",
+        "CLOUDSDK_CORE_PROJECT": "prod",
+        "STORAGE_EMULATOR_HOST": "http://elsewhere",
+        "HTTPS_PROXY": "http://proxy",
+        "all_proxy": "socks5://proxy",
+        "NETRC": "/srv/netrc",
+        "SSL_CERT_FILE": "/nowhere",
+        "PYTHONWARNINGS": "error",
+    }
+    kept = undisturbed({**foreign, "HOME": "/root", "PATH": "/bin", "LANG": "C"}, Path("/var/one"))
+    assert not set(foreign) & set(kept)
+    assert (kept["PATH"], kept["LANG"]) == ("/bin", "C")
+    assert (kept["HOME"], kept["TMPDIR"]) == ("/var/one", "/var/one")
+    assert kept["NO_PROXY"] == kept["no_proxy"] == "*"
