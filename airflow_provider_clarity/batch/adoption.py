@@ -277,16 +277,18 @@ def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
 
 
 def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
-    """Wait for the upload of a picture that exists, else fetch it."""
+    """Wait for the upload of a picture that exists, else fetch it; at once where none was asked for."""
     since = look.at if view.succeeded_at is None else view.succeeded_at
+    asked = view.attempt is not None and view.attempt.endpoint_expires_at is not None
+    until = since + rules.upload_grace if asked else since
     if view.staged_at < since:
         return LookAtStaging()
     if view.staged == "empty" and view.verdict_at < view.staged_at:
         return LookAtDestination()  # another run may have promoted it
-    if view.staged == "empty" and now < since + rules.upload_grace:
-        again_at = min(view.staged_at + max(0.5, (view.staged_at - since) / 2), since + rules.upload_grace)
+    if view.staged == "empty" and now < until:
+        again_at = min(view.staged_at + max(0.5, (view.staged_at - since) / 2), until)
         return LookAtStaging() if now >= again_at else Wait(again_at)
-    if view.staged == "empty" and view.staged_at < since + rules.upload_grace:
+    if view.staged == "empty" and view.staged_at < until:
         return LookAtStaging()
     if view.unfetched:
         return End("failed", messages.NEVER_LANDED)

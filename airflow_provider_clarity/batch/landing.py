@@ -129,7 +129,9 @@ class Landing:
         staging = GsUri.parse(image.attempt.staging)
         await asyncio.to_thread(land, self.store, data, staging, replacing=image.broken_generation)
         # If what was fetched is no good either, fetching it again would not mend it.
-        image.recovered = True
+        image.recovered = image.attempt.endpoint_expires_at is not None
+        if image.recovered and not image.broken_generation:
+            image.notes = (*image.notes, messages.NOT_UPLOADED)
         image.view = replace(image.view, staged=None, unfetched=True)
 
     def finished(self, image: Tracked, outcome: str, failure: Failure | None) -> ItemEnd:

@@ -22,6 +22,15 @@ NEVER_LANDED = Failure(
 """Paid, and nowhere to be had."""
 
 
+NOT_UPLOADED = (
+    "the service reported success, but its upload never reached staging, so the picture was fetched from its address. "
+    "If that goes on: whoever signs the upload may lack storage.objects.create and storage.objects.delete on the "
+    "workspace's bucket, the endpoint may have expired in a long queue, or a service perimeter keeps uploads out; "
+    'upload_via="worker" asks for none'
+)
+"""A note on a picture that was recovered: what is wrong with the uploads, most likely."""
+
+
 def lost(attempt: Attempt) -> Failure:
     """Say that nobody can tell whether a purchase was made, or where its result is."""
     known = "was accepted" if attempt.acknowledged_at is not None else "was perhaps never sent"

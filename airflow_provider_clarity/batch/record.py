@@ -43,7 +43,7 @@ class Attempt(_Stored):
     :param sent_at: of the first POST; written before it leaves
     :param last_sent_at: of the last POST
     :param acknowledged_at: when the service was first seen to know the task
-    :param endpoint_expires_at: until when the service can upload
+    :param endpoint_expires_at: until when the service can upload; None where it is not to: the picture is fetched
     :param kept: where an undelivered picture is kept
     """
 

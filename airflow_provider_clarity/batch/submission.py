@@ -1,4 +1,4 @@
-"""The one place where presigned URLs live: made, put into the request, sent, dropped.
+"""The one place where presigned URLs and session URIs live: made, put into the request, sent, dropped.
 
 Invariant: what :meth:`Requests.make` returns is neither logged nor stored by anybody; the engine hands it to the client
 and forgets it. All that remains is when the endpoint expires.
@@ -7,24 +7,25 @@ and forgets it. All that remains is when the endpoint expires.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.exceptions import ClarityInputError
 from airflow_provider_clarity.runware.wire import UpscaleInputs, UpscaleTask
-from airflow_provider_clarity.storage.endpoints import make_endpoint
-from airflow_provider_clarity.storage.inputs import SourceFacts, image_reference, inspect
+from airflow_provider_clarity.storage.endpoints import UploadVia, make_endpoint
+from airflow_provider_clarity.storage.inputs import InputVia, image_reference, inspect
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
-from airflow_provider_clarity.storage.uris import GsSource, GsUri
-
-InputVia = Literal["auto", "signed_url", "inline"]
+from airflow_provider_clarity.storage.uris import GsUri
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """A task ready to be sent. It holds presigned URLs, so its ``repr`` shows none of it."""
+    """A task ready to be sent. It holds presigned URLs, so its ``repr`` shows none of it.
+
+    :param endpoint_expires_at: epoch seconds until when the service can upload; None where it is not to
+    """
 
     task: UpscaleTask
     endpoint_expires_at: float | None
@@ -46,11 +47,13 @@ class Requests(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRequests:
-    """Requests whose upload endpoint is a presigned PUT.
+class BucketRequests:
+    """Requests that let the service into our buckets, by the ways that were chosen.
 
     :param store: of the source and the workspace
-    :param signer: signs both
+    :param signer: signs for both, where it can
+    :param upload_via: how the picture comes back; with ``worker`` no URL into our buckets leaves, so that a ``gs://``
+        source goes inline
     :param input_via: how the service reads a ``gs://`` source
     :param ttl: seconds for which the service keeps the picture, for the recovery of a failed upload
     :param webhook_url: where the service reports the end, from the connection
@@ -58,6 +61,7 @@ class SignedRequests:
 
     store: ObjectStore
     signer: Signer
+    upload_via: UploadVia = "auto"
     input_via: InputVia = "auto"
     ttl: int | None = None
     webhook_url: str | None = None
@@ -74,17 +78,21 @@ class SignedRequests:
         return replace(item, pixels=facts.pixels), facts.warnings
 
     def make(self, item: Item, task_uuid: UUID, staging: GsUri) -> Request:
-        """Sign the PUT into staging and the GET of the source, and put both into the task."""
-        endpoint = make_endpoint(self.signer, staging)
-        uri = item.source.uri if isinstance(item.source, GsSource) else None
-        facts = SourceFacts(item.source, uri=uri, generation=item.source_generation)
-        image = image_reference(facts, store=self.store, signer=self.signer, via=self.input_via)
+        """Make the endpoint in staging and the way to the source, and put both into the task."""
+        endpoint = make_endpoint(staging, store=self.store, signer=self.signer, via=self.upload_via)
+        image = image_reference(
+            item.source,
+            generation=item.source_generation,
+            store=self.store,
+            signer=self.signer,
+            via="inline" if self.upload_via == "worker" else self.input_via,
+        )
         task = UpscaleTask(
             task_uuid=task_uuid,
             parameters=item.parameters,
             inputs=UpscaleInputs(image=image.text),
-            upload_endpoint=endpoint.url,
+            upload_endpoint=endpoint.url if endpoint else None,
             webhook_url=self.webhook_url,
             ttl=self.ttl,
         )
-        return Request(task, endpoint.expires_at.timestamp())
+        return Request(task, endpoint.expires_at.timestamp() if endpoint else None)

@@ -1,7 +1,8 @@
 """An Airflow connection of type ``google_cloud_platform`` becomes Google credentials.
 
 With the Google provider installed its own machinery reads the connection. Without it the part that most set-ups use is
-read here: key file, key dict, anonymous, scopes, project, quota project and impersonation chain.
+read here: key file, key dict, anonymous, scopes, project, quota project and impersonation chain. Where IAM is not at
+its public address, gcloud's own variable for that, ``CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS``, says where.
 
 Invariants: a connection that a person named is never passed over in silence; key material is in no message. Nothing of
 Google or Airflow's provider is imported before it is needed.
@@ -13,9 +14,11 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -35,6 +38,8 @@ _LEGACY_PREFIX = "extra__google_cloud_platform__"
 _CONNECTION_TYPES = frozenset({"google_cloud_platform", "gcpbigquery", "dataprep"})
 _KEYS = ("key_path", "keyfile_dict", "is_anonymous")
 _PROVIDER_ONLY = ("credential_config_file", "key_secret_name", "idp_issuer_url")
+_IAM_ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS"
+_STORAGE_ENDPOINT = "STORAGE_EMULATOR_HOST"
 _SAFE = "Nothing was sent and nothing was paid."
 
 
@@ -44,10 +49,12 @@ class GoogleAccess:
 
     :param credentials: what ``google.cloud.storage.Client`` takes
     :param project: the connection's project, or the key's; ``None`` where neither says
+    :param iam_endpoint: address of the IAM Credentials API, where it is not the public one
     """
 
     credentials: Credentials = field(repr=False)
     project: str | None = None
+    iam_endpoint: str | None = field(default=None, repr=False)
 
 
 def google_credentials(
@@ -64,16 +71,38 @@ def google_credentials(
     :raises ClarityAuthError: the connection or what it names is missing or cannot be read
     """
     connection = _connection(gcp_conn_id)
+    endpoint = iam_endpoint()
     if connection is not None and importlib.util.find_spec("airflow.providers.google") is not None:
-        return _by_google_provider(gcp_conn_id, impersonation_chain)
+        return replace(_by_google_provider(gcp_conn_id, impersonation_chain), iam_endpoint=endpoint)
     extra = _Extra.of(connection, gcp_conn_id)
-    access = _base_access(extra)
+    access = _base_access(extra, anonymous=connection is None and _STORAGE_ENDPOINT in os.environ)
     chain = _chain(impersonation_chain) or _chain(extra.get("impersonation_chain"))
-    credentials = _impersonate(access.credentials, chain, extra.scopes) if chain else access.credentials
+    credentials = _impersonate(access.credentials, chain, extra.scopes, endpoint) if chain else access.credentials
     quota_project = extra.get("quota_project_id")
     if quota_project:
         credentials = _with_quota_project(credentials, str(quota_project), extra)
-    return GoogleAccess(credentials, extra.get("project") or access.project)
+    return GoogleAccess(credentials, extra.get("project") or access.project, endpoint)
+
+
+def iam_endpoint() -> str | None:
+    """Read where the IAM Credentials API is, if not at its public address: a private endpoint, mostly.
+
+    :return: an address without a path; None where the variable is not set
+    :raises ClarityAuthError: it is no https address; http is spoken to loopback only, since tokens go there
+    """
+    given = os.environ.get(_IAM_ENDPOINT, "").strip().rstrip("/")
+    if not given:
+        return None
+    from airflow_provider_clarity.runware.hosts import is_loopback  # noqa: PLC0415  # not before it is needed
+
+    parts = urlsplit(given)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not parts.hostname or not safe or "@" in parts.netloc:
+        raise ClarityAuthError(
+            f"{_IAM_ENDPOINT} is no https address. {_SAFE} Set it to the address of the IAM Credentials API, such as "
+            "https://iamcredentials-xyz.p.googleapis.com/, or remove it."
+        )
+    return given
 
 
 def storage_client(
@@ -192,17 +221,30 @@ def _is_json(connection: Connection) -> bool:
         return False
 
 
-def _base_access(extra: _Extra) -> GoogleAccess:
-    """Read the identity before any impersonation."""
+def _base_access(extra: _Extra, *, anonymous: bool) -> GoogleAccess:
+    """Read the identity before any impersonation.
+
+    :param anonymous: whether none will do, as Google's own client has it where ``STORAGE_EMULATOR_HOST`` is set
+    """
     if extra.get("key_path"):
         return _from_key_file(str(extra.get("key_path")), extra)
     if extra.get("keyfile_dict"):
         return _from_key_dict(extra.get("keyfile_dict"), extra, "keyfile_dict")
     if str(extra.get("is_anonymous") or "").lower() in {"true", "1"}:
-        from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
+        return _nobody()
+    try:
+        return _application_default(extra)
+    except ClarityAuthError:
+        if not anonymous:
+            raise
+        log.info("No Google credentials were found: %s is set, so requests go there without any.", _STORAGE_ENDPOINT)
+        return _nobody()
 
-        return GoogleAccess(AnonymousCredentials())  # type: ignore[no-untyped-call]
-    return _application_default(extra)
+
+def _nobody() -> GoogleAccess:
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
+
+    return GoogleAccess(AnonymousCredentials())  # type: ignore[no-untyped-call]
 
 
 def _from_key_file(path: str, extra: _Extra) -> GoogleAccess:
@@ -263,11 +305,16 @@ def _chain(given: object) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _impersonate(source: Credentials, chain: list[str], scopes: list[str]) -> Credentials:
+def _impersonate(source: Credentials, chain: list[str], scopes: list[str], endpoint: str | None) -> Credentials:
     from google.auth import impersonated_credentials  # noqa: PLC0415
 
+    token = f"{endpoint}/v1/projects/-/serviceAccounts/{chain[-1]}:generateAccessToken" if endpoint else None
     return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
-        source_credentials=source, target_principal=chain[-1], delegates=chain[:-1], target_scopes=scopes
+        source_credentials=source,
+        target_principal=chain[-1],
+        delegates=chain[:-1],
+        target_scopes=scopes,
+        iam_endpoint_override=token,
     )
 
 

@@ -59,10 +59,10 @@ def check_upscale(operator: Any, choices: Mapping[str, tuple[str, ...]]) -> None
         check_text(name, getattr(operator, name))
     for name, allowed in choices.items():
         check_choice(name, getattr(operator, name), allowed)
-    if operator.upload_via in ("resumable_session", "worker"):
+    if operator.upload_via == "worker" and operator.input_via == "signed_url":
         raise ClarityValidationError(
-            f'upload_via="{operator.upload_via}" is not in this version. {_NOTHING} Use "signed_url" with credentials '
-            "that can sign: a service account key, or impersonation_chain."
+            'upload_via="worker" lets no URL into your buckets out, and input_via="signed_url" asks for one. '
+            f'{_NOTHING} Use input_via="inline", or another upload_via.'
         )
     check_count("max_attempts", operator.max_attempts, at_least=1)
     if operator.ttl is not None:

@@ -62,8 +62,12 @@ class UpscaleOperator(BaseOperator):
         paid. What is not ours is replaced by ``overwrite`` only
     :param max_attempts: purchases that a round (until the next clear) may make, after failures the service reported
     :param item_timeout: seconds of silence after which a task counts as lost
-    :param upload_via: how the service delivers. ``auto`` and ``signed_url`` presign a PUT
-    :param input_via: how the service reads a ``gs://`` source: by a presigned GET, or ``inline`` up to 10 MiB
+    :param upload_via: how the picture gets into the bucket. ``signed_url``: the service uploads to a presigned URL (a
+        key, impersonation, or IAM's signBlob). ``resumable_session``: to an upload session, which any credentials can
+        open. ``worker``: this task fetches it and no URL into a bucket leaves; a ``gs://`` source goes inline then.
+        ``auto``: ``signed_url`` where that works, else ``resumable_session``
+    :param input_via: how the service reads a ``gs://`` source: by a presigned GET (``signed_url``), or ``inline`` up to
+        10 MiB. ``auto``: ``signed_url`` where that works, else ``inline``
     :param verify: ``strict`` refuses a picture whose size is not exactly the factor times its source's
     :param workspace: ``gs://`` prefix for staging; ``gs://<destination bucket>/_clarity/`` where it is left out
         (templated)
@@ -132,7 +136,7 @@ class UpscaleOperator(BaseOperator):
         self.if_exists: IfExists = if_exists
         self.max_attempts = max_attempts
         self.item_timeout = item_timeout
-        self.upload_via = upload_via
+        self.upload_via: UploadVia = upload_via
         self.input_via: InputVia = input_via
         self.verify: Verify = verify
         self.workspace = workspace
@@ -188,6 +192,7 @@ class UpscaleOperator(BaseOperator):
         choices = Choices(
             if_exists=self.if_exists,
             verify=self.verify,
+            upload_via=self.upload_via,
             input_via=self.input_via,
             ttl=self.ttl,
             workspace=self.workspace,

@@ -20,14 +20,16 @@ from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import RecordLedger, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
 from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
-from airflow_provider_clarity.batch.submission import InputVia, SignedRequests
-from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityInputError, ClarityLostError
+from airflow_provider_clarity.batch.submission import BucketRequests
+from airflow_provider_clarity.exceptions import ClarityInputError, ClarityLostError
 from airflow_provider_clarity.hooks.clarity import ClarityHook, ClaritySettings
 from airflow_provider_clarity.hooks.google import client_of, google_credentials
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
-from airflow_provider_clarity.storage.signing import Signer, cannot_sign
+from airflow_provider_clarity.storage.endpoints import UploadVia
+from airflow_provider_clarity.storage.inputs import InputVia
+from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsSource, GsUri, Source, final_name
 
@@ -50,6 +52,7 @@ class Choices:
 
     if_exists: IfExists
     verify: Verify
+    upload_via: UploadVia
     input_via: InputVia
     ttl: int | None
     workspace: str | None
@@ -61,7 +64,7 @@ class Wiring:
 
     :param settings: of the ``clarity`` connection
     :param store: of the buckets
-    :param signer: makes presigned URLs
+    :param signer: makes presigned URLs, where it can
     :param key: the run key
     """
 
@@ -89,12 +92,10 @@ class Wiring:
         """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
         settings = hook.get_settings()
         access = google_credentials(gcp_conn_id, impersonation_chain)
-        reason = cannot_sign(access.credentials)
-        if reason is not None:
-            raise ClarityAuthError(f"No presigned URL can be made, so nothing was sent or paid. {reason}")
         client = client_of(access)
         store = ObjectStore(client, user_project=user_project)
-        return cls(settings=settings, store=store, signer=Signer(client, access.credentials), key=key, choices=choices)
+        signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
+        return cls(settings=settings, store=store, signer=signer, key=key, choices=choices)
 
     def new_item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
         """Give an image its identity; a ``gs://`` source is looked up for its generation."""
@@ -152,9 +153,10 @@ class Wiring:
         return Engine(
             client=client,
             ledger=self._ledger,
-            requests=SignedRequests(
+            requests=BucketRequests(
                 self.store,
                 self._signer,
+                upload_via=choices.upload_via,
                 input_via=choices.input_via,
                 ttl=choices.ttl,
                 webhook_url=self.settings.webhook_url,

@@ -1,12 +1,22 @@
-"""Where the service may put the picture: one URL, for one PUT into one staging object."""
+"""Where the service may put the picture: one URL, for one upload into one staging object, or none.
+
+Invariant: an endpoint is a secret and cannot be renewed once sent, whichever way it was made.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 
 from airflow_provider_clarity.storage.signing import Signer
+from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
+
+UploadVia = Literal["auto", "signed_url", "resumable_session", "worker"]
+
+SESSION: Final = timedelta(days=7)
+"""How long an upload session lives (cloud.google.com/storage/docs/resumable-uploads)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +34,22 @@ class UploadEndpoint:
         return repr(self)
 
 
-def make_endpoint(signer: Signer, staging: GsUri) -> UploadEndpoint:
+def make_endpoint(staging: GsUri, *, store: ObjectStore, signer: Signer, via: UploadVia) -> UploadEndpoint | None:
     """Make the endpoint of one attempt.
 
-    :param signer: its URLs live as long as it can make them
     :param staging: of this attempt; `Workspace.staging`
-    :raises ClarityAuthError: if signing failed
+    :param store: opens the session, with its own credentials
+    :param signer: its URLs live as long as it can make them
+    :param via: ``auto`` signs where it can and opens a session where it cannot
+    :return: None for ``worker``: the service uploads nothing, the picture is fetched
+    :raises ClarityAuthError: nothing can be signed or written; the missing role is named
     """
-    signed = signer.sign_put(staging)
-    return UploadEndpoint(signed.url, signed.expires_at)
+    if via == "worker":
+        return None
+    if via == "signed_url" or (via == "auto" and signer.refusal is None):
+        signed = signer.sign_put(staging)
+        return UploadEndpoint(signed.url, signed.expires_at)
+    there = store.stat(staging)  # of a broken upload, which the next one may replace
+    started_at = datetime.now(UTC)
+    url = store.open_upload(staging, if_generation_match=there.generation if there else 0)
+    return UploadEndpoint(url, started_at + SESSION)

@@ -13,9 +13,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Literal
 
-from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityInputError
+from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.storage.header import CONTENT_TYPES, Header, NotAPicture
-from airflow_provider_clarity.storage.picture import read_header_with
+from airflow_provider_clarity.storage.picture import read_header, read_header_with
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import DataSource, GsSource, GsUri, HttpsSource, Source, UuidSource
@@ -89,34 +89,32 @@ def inspect(store: ObjectStore, source: Source, *, factor: float = 2) -> SourceF
             return SourceFacts(source)
 
 
-def image_reference(facts: SourceFacts, *, store: ObjectStore, signer: Signer | None, via: InputVia) -> ImageReference:
+def image_reference(
+    source: Source, *, generation: int | None, store: ObjectStore, signer: Signer, via: InputVia
+) -> ImageReference:
     """Give the service access to the source.
 
-    :param facts: from `inspect`; the generation seen there is the one that is given
+    :param generation: of a ``gs://`` source, as it was looked at: that one is given, or none
     :param store: reads what goes inline
-    :param signer: None where nothing of ours can sign
-    :param via: ``auto`` signs where it can; ``https://``, UUID and data sources pass through in any case
-    :raises ClarityAuthError: ``signed_url`` without a signer, or signing failed
+    :param signer: signs the download
+    :param via: ``auto`` signs where it can, and goes inline where it cannot; ``https://``, UUID and data sources pass
+        through in any case
+    :raises ClarityAuthError: ``signed_url``, and nothing can be signed
     :raises ClarityInputError: too large to go inline; or (retryable) replaced since it was looked at
     """
-    match facts.source:
+    match source:
         case HttpsSource(url=url):
             return ImageReference(url)
         case UuidSource(uuid=uuid):
             return ImageReference(str(uuid))
         case DataSource(data_uri=data_uri):
-            _check_inline(facts)
+            _check_inline(source, len(source.data), None)
             return ImageReference(data_uri)
         case GsSource(uri=uri):
-            generation = facts.generation or 0
-            if via == "inline" or (via == "auto" and signer is None):
-                return _inline(store, facts, uri, generation)
-            if signer is None:
-                raise ClarityAuthError(
-                    f'input_via="signed_url" needs credentials that can sign a URL for {uri}. Nothing was paid. '
-                    'Set an impersonation chain or a key, or use input_via="inline".'
-                )
-            signed = signer.sign_get(uri, generation)
+            refusal = signer.refusal if via == "auto" else None
+            if via == "inline" or refusal is not None:
+                return _inline(store, source, uri, generation or 0, refusal)
+            signed = signer.sign_get(uri, generation or 0)
             return ImageReference(signed.url, signed.expires_at)
 
 
@@ -165,21 +163,31 @@ def _judge(source: Source, picture: Header, factor: float) -> tuple[str, ...]:
     return ()
 
 
-def _inline(store: ObjectStore, facts: SourceFacts, uri: GsUri, generation: int) -> ImageReference:
-    _check_inline(facts)
+def _inline(
+    store: ObjectStore, source: GsSource, uri: GsUri, generation: int, refusal: ClarityError | None
+) -> ImageReference:
+    found = store.stat(uri, generation=generation)
+    if found is None:
+        raise _replaced(source)
+    _check_inline(source, found.size, refusal)
     data = store.read(uri, generation=generation)
-    if data is None or facts.picture is None:
-        raise _replaced(facts.source)
+    header = read_header(data) if data is not None else None
+    if data is None or not isinstance(header, Header):
+        raise _replaced(source)
     encoded = base64.b64encode(data).decode("ascii")
-    return ImageReference(f"data:{CONTENT_TYPES[facts.picture.format]};base64,{encoded}")
+    return ImageReference(f"data:{CONTENT_TYPES[header.format]};base64,{encoded}")
 
 
-def _check_inline(facts: SourceFacts) -> None:
-    if facts.size is not None and facts.size > LARGEST_INLINE:
-        raise ClarityInputError(
-            f"{facts.source.shown} has {facts.size} bytes, and {LARGEST_INLINE} may go inline. Nothing was paid. "
-            "Use credentials that can sign URLs (an impersonation chain, or a key), or an https:// source."
-        )
+def _check_inline(source: Source, size: int, refusal: ClarityError | None) -> None:
+    if size <= LARGEST_INLINE:
+        return
+    why = f" It would go inline since no URL can be signed: {refusal.message}" if refusal else ""
+    raise ClarityInputError(
+        f"{source.shown} has {size} bytes, and at most {LARGEST_INLINE} may go inline. Nothing was paid.{why} "
+        'Let the service read it by a URL: input_via="signed_url" with credentials that can sign (not with '
+        'upload_via="worker"), or an https:// source.',
+        retryable=refusal is not None and refusal.retryable,
+    )
 
 
 def _replaced(source: Source) -> ClarityInputError:

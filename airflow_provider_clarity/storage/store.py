@@ -143,6 +143,22 @@ class ObjectStore:
             raise GenerationConflict(uri) from None
         return _stored(blob)
 
+    def open_upload(self, uri: GsUri, *, if_generation_match: int) -> str:
+        """Open an upload session: a URL that takes one PUT of the whole object, of any type and length, from anybody.
+
+        :param if_generation_match: 0 if there must be none, else the generation to replace
+        :return: a secret: never logged, stored or shown
+        :raises GenerationConflict: there is another generation
+        """
+        try:
+            with translated("create", uri):
+                url: str = self._blob(uri).create_resumable_upload_session(
+                    checksum=None, if_generation_match=if_generation_match, **self._how
+                )
+        except ObjectMissingError:
+            raise GenerationConflict(uri) from None
+        return url
+
     def update_metadata(
         self, uri: GsUri, metadata: Mapping[str, str], *, if_generation_match: int
     ) -> StoredObject | None:

@@ -20,7 +20,7 @@ from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import RecordLedger, record_uri
 from airflow_provider_clarity.batch.policy import IfExists
 from airflow_provider_clarity.batch.record import TaskRecord
-from airflow_provider_clarity.batch.submission import SignedRequests
+from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.parameters import parameters_from_user
@@ -140,7 +140,7 @@ class Bench:
         return Engine(
             client=client,
             ledger=RecordLedger(used, owner=uuid.uuid4().hex, clock=time.time, lease=rules.lease),
-            requests=SignedRequests(used, Signer(self.client, self.client._credentials)),
+            requests=BucketRequests(used, Signer(self.client, self.client._credentials)),
             landing=Landing(
                 used,
                 Workspace.for_destination(item.destination),

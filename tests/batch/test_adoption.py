@@ -36,6 +36,7 @@ def attempt(**changes: object) -> Attempt:
         "submit_timeout": 60.0,
         "sent_at": SENT,
         "last_sent_at": SENT,
+        "endpoint_expires_at": SENT + 604_800,
     }
     return Attempt.model_validate(known | changes)
 
@@ -133,6 +134,12 @@ class TestAnOpenAttempt:
         """An upload in the last second of the grace still counts."""
         over = view(response=look("success", image_url=True), succeeded_at=NOW - 30, staged_at=NOW - 5)
         assert ask(over) == adoption.LookAtStaging()
+
+    def test_an_upload_that_was_never_asked_for_is_not_waited_for(self) -> None:
+        """Else every picture that the worker fetches would lie with the service for another half minute."""
+        own = attempt(endpoint_expires_at=None)
+        seen = view(attempt=own, response=look("success", image_url=True), succeeded_at=NOW - 1, staged_at=NOW)
+        assert ask(seen) == adoption.Recover()
 
     def test_a_broken_upload_is_fetched_without_grace(self) -> None:
         """A cut file does not mend itself."""

@@ -21,7 +21,7 @@ from runware_stub import Connect
 
 from airflow_provider_clarity.exceptions import ClarityAuthError
 from airflow_provider_clarity.hooks import google as under_test
-from airflow_provider_clarity.hooks.google import google_credentials, storage_client
+from airflow_provider_clarity.hooks.google import google_credentials, iam_endpoint, storage_client
 
 EMAIL = "img@pictures.iam.gserviceaccount.com"
 GCP = {"conn_type": "google_cloud_platform"}
@@ -200,6 +200,7 @@ def test_a_broken_private_key_is_not_quoted(connect: Connect, key: dict[str, str
 
 def test_no_credentials_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The commonest failure on a laptop names the three ways out."""
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
 
     def default(scopes: list[str]) -> None:  # noqa: ARG001
         raise DefaultCredentialsError("Your default credentials were not found.")  # type: ignore[no-untyped-call]
@@ -207,6 +208,45 @@ def test_no_credentials_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(google.auth, "default", default)
     with pytest.raises(ClarityAuthError, match=r"key_path or keyfile_dict.*GOOGLE_APPLICATION_CREDENTIALS"):
         google_credentials()
+
+
+def test_nobody_will_do_where_google_s_own_client_would_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a connection and without credentials an emulator is spoken to anonymously, and one log line says so."""
+
+    def default(scopes: list[str]) -> None:  # noqa: ARG001
+        raise DefaultCredentialsError("Your default credentials were not found.")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(google.auth, "default", default)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    assert isinstance(google_credentials().credentials, AnonymousCredentials)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    with pytest.raises(ClarityAuthError):
+        google_credentials()
+
+
+@pytest.mark.usefixtures("ambient")
+def test_iam_is_where_gcloud_would_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed network has IAM at an address of its own: both the token and the signature are asked for there."""
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", "https://iamcredentials-x.p.googleapis.com/")
+    access = google_credentials(impersonation_chain="a@p.iam.gserviceaccount.com")
+    assert access.iam_endpoint == "https://iamcredentials-x.p.googleapis.com"
+    assert access.credentials._iam_endpoint_override == (  # type: ignore[attr-defined]
+        "https://iamcredentials-x.p.googleapis.com/v1/projects/-/serviceAccounts/"
+        "a@p.iam.gserviceaccount.com:generateAccessToken"
+    )
+    monkeypatch.delenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
+    assert google_credentials().iam_endpoint is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["iam.example.com", "http://iam.example.com", "ftp://x", "https://u:SECRET@x", "https://"]
+)
+def test_a_token_is_sent_to_no_odd_address(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """A misspelt variable must not carry an access token away in clear text."""
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", wrong)
+    with pytest.raises(ClarityAuthError, match="no https address") as refused:
+        iam_endpoint()
+    assert "SECRET" not in str(refused.value)
 
 
 def test_a_storage_client_uses_the_credentials_even_with_an_emulator(

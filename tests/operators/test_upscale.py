@@ -261,7 +261,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"ttl": 30}, "ttl"),
     ({"if_exists": "replace"}, "if_exists"),
     ({"upload_via": "ftp"}, "upload_via"),
-    ({"upload_via": "worker"}, "signed_url"),
+    ({"upload_via": "worker", "input_via": "signed_url"}, "inline"),
     ({"input_via": "ftp"}, "input_via"),
     ({"verify": "hard"}, "verify"),
     ({"on_lost": "cry"}, "on_lost"),

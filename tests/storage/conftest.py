@@ -17,6 +17,7 @@ with (
 ):  # google.api_core asks for grpcio-status where grpcio is installed; nobody here needs it
     warnings.simplefilter("ignore", ImportWarning)
     from google.cloud import storage
+from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import service_account
 from PIL import Image
 
@@ -49,8 +50,8 @@ def client(emulator: EmulatorProcess, credentials: Any) -> Iterator[storage.Clie
         environment.setenv("STORAGE_EMULATOR_HOST", emulator.storage_url)
         environment.setenv("NO_PROXY", "127.0.0.1")
         client = storage.Client(project="test", credentials=credentials)
-        yield client
-        client.close()
+    yield client
+    client.close()
 
 
 @pytest.fixture
@@ -69,6 +70,12 @@ def store(client: storage.Client) -> ObjectStore:
 @pytest.fixture
 def signer(client: storage.Client, credentials: Any) -> Signer:
     return Signer(client, credentials)
+
+
+@pytest.fixture
+def nobody(client: storage.Client) -> Signer:
+    """Give a signer that cannot sign."""
+    return Signer(client, AnonymousCredentials())  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

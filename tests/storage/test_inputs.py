@@ -106,7 +106,7 @@ def test_a_signer_gives_a_url_of_the_generation_that_was_inspected(
     """Breaks if the service gets another picture than the one whose pixels we know."""
     data = picture((64, 48))
     facts = inspect(store, put(store, bucket.child("ä ?.png"), data))
-    reference = image_reference(facts, store=store, signer=signer, via=via)
+    reference = image_reference(facts.source, generation=facts.generation, store=store, signer=signer, via=via)
     assert requests.get(reference.text, timeout=10).content == data
     assert reference.expires_at is not None
     assert "X-Goog" not in f"{reference} {reference!r}"
@@ -116,12 +116,13 @@ def test_a_signer_gives_a_url_of_the_generation_that_was_inspected(
 
 @pytest.mark.parametrize("via", ["auto", "inline"])
 def test_without_a_signer_the_bytes_go_inline(
-    store: ObjectStore, bucket: GsUri, picture: MakePicture, via: InputVia
+    store: ObjectStore, nobody: Signer, bucket: GsUri, picture: MakePicture, via: InputVia
 ) -> None:
     """Breaks if credentials that cannot sign cannot be used, or the data URI names a wrong type."""
     data = picture((64, 48), "WEBP")
-    facts = inspect(store, put(store, bucket.child("a.png"), data))
-    reference = image_reference(facts, store=store, signer=None, via=via)
+    source = put(store, bucket.child("a.png"), data)
+    generation = inspect(store, source).generation
+    reference = image_reference(source, generation=generation, store=store, signer=nobody, via=via)
     assert reference.text == f"data:image/webp;base64,{base64.b64encode(data).decode()}"
     assert "base64" not in f"{reference} {reference!r}"
 
@@ -144,45 +145,48 @@ def test_a_source_replaced_while_it_is_read_is_read_anew_by_another_try(
 
 
 def test_a_url_without_a_signer_is_refused_with_a_way_out(
-    store: ObjectStore, bucket: GsUri, picture: MakePicture
+    store: ObjectStore, nobody: Signer, bucket: GsUri, picture: MakePicture
 ) -> None:
     """Breaks if asking for what cannot be done ends in a traceback."""
-    facts = inspect(store, put(store, bucket.child("a.png"), picture((8, 8))))
-    with pytest.raises(ClarityAuthError, match='input_via="inline"'):
-        image_reference(facts, store=store, signer=None, via="signed_url")
+    source = put(store, bucket.child("a.png"), picture((8, 8)))
+    with pytest.raises(ClarityAuthError, match="impersonation chain"):
+        image_reference(source, generation=1, store=store, signer=nobody, via="signed_url")
 
 
-def test_what_is_too_large_to_go_inline_is_refused(store: ObjectStore, bucket: GsUri) -> None:
-    """Breaks if a request is sent that the service's gateway refuses by its size."""
-    facts = SourceFacts(GsSource(bucket.child("a.png")), bucket.child("a.png"), 1, LARGEST_INLINE + 1)
-    with pytest.raises(ClarityInputError, match="may go inline"):
-        image_reference(facts, store=store, signer=None, via="auto")
+@pytest.mark.parametrize("via", ["auto", "inline"])
+def test_what_is_too_large_to_go_inline_is_refused(
+    store: ObjectStore, nobody: Signer, bucket: GsUri, via: InputVia
+) -> None:
+    """Breaks if a request is sent that the service's gateway refuses by its size, or nobody is told what to do."""
+    stored = store.create(bucket.child("a.png"), bytes(LARGEST_INLINE + 1), if_generation_match=0)
+    with pytest.raises(ClarityInputError, match="may go inline") as refused:
+        image_reference(GsSource(stored.uri), generation=stored.generation, store=store, signer=nobody, via=via)
+    assert ("Anonymous credentials cannot sign" in refused.value.message) is (via == "auto")
+    assert 'input_via="signed_url"' in refused.value.message
 
 
 def test_a_source_replaced_since_is_read_anew_by_another_try(
-    store: ObjectStore, bucket: GsUri, picture: MakePicture
+    store: ObjectStore, nobody: Signer, bucket: GsUri, picture: MakePicture
 ) -> None:
     """Breaks if half-known bytes go out, or a race fails the task for good."""
     data = picture((64, 48))
     facts = inspect(store, put(store, bucket.child("a.png"), data))
     put(store, bucket.child("a.png"), data, facts.generation or 0)
     with pytest.raises(ClarityInputError) as replaced:
-        image_reference(facts, store=store, signer=None, via="inline")
+        image_reference(facts.source, generation=facts.generation, store=store, signer=nobody, via="inline")
     assert replaced.value.retryable
 
 
 @pytest.mark.parametrize("text", PASSING)
-def test_the_others_pass_through_unseen(store: ObjectStore, text: str) -> None:
+@pytest.mark.parametrize("via", ["auto", "signed_url", "inline"])
+def test_the_others_pass_through_unseen(store: ObjectStore, nobody: Signer, text: str, via: InputVia) -> None:
     """Breaks if a URL is changed on its way, or shown."""
-    source = parse_source(text)
-    for via in ("auto", "signed_url", "inline"):
-        reference = image_reference(inspect(store, source), store=store, signer=None, via=via)
-        assert reference.text == text
-        assert text not in f"{reference!r} {reference}"
+    reference = image_reference(parse_source(text), generation=None, store=store, signer=nobody, via=via)
+    assert reference.text == text
+    assert text not in f"{reference!r} {reference}"
 
 
-def test_an_inline_source_passes_through(store: ObjectStore, picture: MakePicture) -> None:
+def test_an_inline_source_passes_through(store: ObjectStore, nobody: Signer, picture: MakePicture) -> None:
     """Breaks if a data URI is encoded twice."""
     text = f"data:image/png;base64,{base64.b64encode(picture((8, 8))).decode()}"
-    facts = inspect(store, parse_source(text))
-    assert image_reference(facts, store=store, signer=None, via="auto").text == text
+    assert image_reference(parse_source(text), generation=None, store=store, signer=nobody, via="auto").text == text
