@@ -25,6 +25,7 @@ from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.parameters import parameters_from_user
 from airflow_provider_clarity.storage.delivery import Workspace
+from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsSource, GsUri
@@ -55,6 +56,7 @@ class Bench:
     client: Any
     store: ObjectStore
     log: Lines = field(default_factory=Lines)
+    upload_via: UploadVia = "auto"
 
     def upload(self, name: str = "raw/cat.png", size: tuple[int, int] = (40, 30), colour: str = "teal") -> GsUri:
         """Put a small picture into the bucket."""
@@ -140,7 +142,7 @@ class Bench:
         return Engine(
             client=client,
             ledger=RecordLedger(used, owner=uuid.uuid4().hex, clock=time.time, lease=rules.lease),
-            requests=BucketRequests(used, Signer(self.client, self.client._credentials)),
+            requests=BucketRequests(used, Signer(self.client, self.client._credentials), self.upload_via),
             landing=Landing(
                 used,
                 Workspace.for_destination(item.destination),
