@@ -27,11 +27,13 @@ class Paused:
     :param task_uuids: whom to wait for, those first that are expected first
     :param first_look: when a look is due, epoch seconds
     :param sent_at: when the first of them was submitted, epoch seconds
+    :param wake_at: when to look whatever is settled: silence ends there, epoch seconds
     """
 
     task_uuids: tuple[UUID, ...]
     first_look: float
     sent_at: float
+    wake_at: float
 
 
 class Stopper:
@@ -101,20 +103,20 @@ async def drive(
                 progress.useful_at - now, something_to_submit=progress.to_submit, defer_after=defer_after
             )
         ):  # fmt: skip
-            return Paused(progress.waiting, progress.look_at, progress.sent_at)
+            return Paused(progress.waiting, progress.look_at, progress.sent_at, min(deadline, progress.silent_at))
         if now >= next_line:
-            log.info("%d in flight, %.0f s left.", len(progress.waiting), deadline - now)
+            log.info("%d in flight, %.0f s left.", len(progress.in_flight), deadline - now)
             next_line = now + _LINE_EVERY
         await stopper.sleep(min(progress.look_at, deadline) - now)
 
 
 def _over(progress: Progress, *, asked: bool) -> str:
     why = "This try was stopped" if asked else "The time allowed for this try is over"
-    if not progress.waiting:
+    if not progress.in_flight:
         return f"{why} before everything was done. Nothing is in flight. A retry or a clear goes on from here."
-    named = ", ".join(str(uuid) for uuid in progress.waiting[:3])
-    more = "" if len(progress.waiting) <= 3 else f" and {len(progress.waiting) - 3} more"  # noqa: PLR2004
+    named = ", ".join(str(uuid) for uuid in progress.in_flight[:3])
+    more = "" if len(progress.in_flight) <= 3 else f" and {len(progress.in_flight) - 3} more"  # noqa: PLR2004
     return (
-        f"{why} with {len(progress.waiting)} task(s) in flight ({named}{more}). They stay paid and are not bought "
+        f"{why} with {len(progress.in_flight)} task(s) in flight ({named}{more}). They stay paid and are not bought "
         "again. A retry or a clear adopts them."
     )

@@ -60,17 +60,21 @@ class Run:
 class Progress:
     """Where the work stands after a step.
 
-    :param waiting: task UUIDs in flight, those first that are expected first
+    :param in_flight: task UUIDs that were sent and have no outcome
+    :param waiting: those of them that only need time, those first that are expected first
     :param look_at: when the next step is due, epoch seconds; None when all is over
     :param useful_at: when something is expected to be done, epoch seconds
     :param sent_at: when the first of those in flight was submitted, epoch seconds
+    :param silent_at: when the silence of one of those would be too long, epoch seconds
     :param to_submit: whether a submit could leave before that
     """
 
+    in_flight: tuple[UUID, ...]
     waiting: tuple[UUID, ...]
     look_at: float | None
     useful_at: float
     sent_at: float = 0.0
+    silent_at: float = float("inf")
     to_submit: bool = False
 
 
@@ -167,15 +171,23 @@ class Engine:
     def _progress(self, actions: list[tuple[Tracked, Action]], now: float) -> Progress:
         waits = [(image, action.until) for image, action in actions if isinstance(action, adoption.Wait)]
         if not waits:
-            return Progress((), None, now)
-        known = [image for image, _ in waits if _in_flight(image)]
+            return Progress((), (), None, now)
+        sent = [image for image, _ in waits if _in_flight(image)]
+        known = [image for image in sent if _only_needs_time(image)]
         known.sort(key=lambda image: image.attempt.last_sent_at or now)
         return Progress(
+            in_flight=tuple(image.attempt.task_uuid for image in sent),
             waiting=tuple(image.attempt.task_uuid for image in known),
             look_at=min(until for _, until in waits),
             useful_at=min(_useful_at(image, until, now) for image, until in waits),
             sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
+            silent_at=min((self._silent_at(image, now) for image in known), default=float("inf")),
         )
+
+    def _silent_at(self, image: Tracked, now: float) -> float:
+        """Say when to look at an image whatever a trigger sees; one that was seen running may take its time again."""
+        at = (image.attempt.last_sent_at or now) + self._rules.item_timeout
+        return at if at > now else now + self._rules.item_timeout
 
     async def _do(self, busy: Sequence[tuple[Tracked, Action]]) -> None:
         """Do what was decided, what goes to the API in arrays."""
@@ -401,14 +413,28 @@ def _in_flight(image: Tracked) -> bool:
     return attempt is not None and attempt.outcome is None and attempt.last_sent_at is not None
 
 
+def _only_needs_time(image: Tracked) -> bool:
+    """Say whether somebody else may wait for an image: the service knows its task, and has not settled it.
+
+    What is not acknowledged may have to be sent again, and what is settled has its upload on its way: a trigger, which
+    only sees whether a task is settled, would wait too long for the one and not at all for the other.
+    """
+    attempt, response = image.view.attempt, image.view.response
+    if attempt is None or attempt.acknowledged_at is None:
+        return False
+    return response is None or response.status in ("processing", "silent")
+
+
 def _useful_at(image: Tracked, until: float, now: float) -> float:
-    """Say when an image is of use: one that is worked on when it is done, any other when it can be tried."""
-    attempt = image.view.attempt
-    response = image.view.response
-    running = response is None or response.status in ("processing", "silent")
-    if not _in_flight(image) or not running or attempt is None or attempt.acknowledged_at is None:
+    """Say when an image is of use: one that is worked on when it is done, any other when it can be tried.
+
+    What is sent, but needs more than time, is watched closely.
+    """
+    if not _in_flight(image):
         return until
-    return max(until, now + expected_remaining(now - (attempt.last_sent_at or now)))
+    if not _only_needs_time(image):
+        return now
+    return max(until, now + expected_remaining(now - (image.attempt.last_sent_at or now)))
 
 
 def result_of(end: ItemEnd) -> dict[str, Any] | None:

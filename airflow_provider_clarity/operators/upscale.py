@@ -216,6 +216,8 @@ class UpscaleOperator(BaseOperator):
     def _go_on(self, context: Context, wiring: Wiring, item: Item, deadline: float) -> dict[str, Any]:
         from airflow_provider_clarity.batch.engine import Run, result_of  # noqa: PLC0415
 
+        # Airflow makes the link whenever a try ends, a deferral too: it leads to where the picture will be.
+        context["ti"].xcom_push(key=OBJECT_KEY, value=str(item.destination))
         max_tries = int(context["ti"].max_tries or 0)
         this = wiring.round_of(item, max_tries)
         if this.repeats is not None:
@@ -272,6 +274,7 @@ class UpscaleOperator(BaseOperator):
                 first_look=paused.first_look,
                 deadline=deadline,
                 sent_at=paused.sent_at,
+                wake_at=paused.wake_at,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),

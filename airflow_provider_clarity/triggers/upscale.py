@@ -34,8 +34,9 @@ class UpscaleTrigger(BaseTrigger):
     :param task_uuids: at most 100, those first that are expected first
     :param wake_when: ``"all"``, or ``{"settled": n}`` for the first n
     :param first_look: when the first look is due, epoch seconds
-    :param deadline: when to wake the task whatever is settled, epoch seconds
+    :param deadline: when the task's time is over, epoch seconds; handed back in the event
     :param sent_at: when the first of them was submitted, epoch seconds: how often to look depends on their age
+    :param wake_at: when to wake the task whatever is settled, epoch seconds; none: at the deadline
     :param v: version of these arguments
     """
 
@@ -49,6 +50,7 @@ class UpscaleTrigger(BaseTrigger):
         first_look: float = 0.0,
         deadline: float,
         sent_at: float = 0.0,
+        wake_at: float | None = None,
         v: int = EVENT_VERSION,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's is untyped
@@ -60,6 +62,7 @@ class UpscaleTrigger(BaseTrigger):
         self.first_look = first_look
         self.deadline = deadline
         self.sent_at = sent_at
+        self.wake_at = deadline if wake_at is None else min(wake_at, deadline)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what Airflow stores."""
@@ -74,6 +77,7 @@ class UpscaleTrigger(BaseTrigger):
                 "first_look": self.first_look,
                 "deadline": self.deadline,
                 "sent_at": self.sent_at,
+                "wake_at": self.wake_at,
             },
         )
 
@@ -109,7 +113,7 @@ class UpscaleTrigger(BaseTrigger):
             settled=int(self.wake_when["settled"]) if isinstance(self.wake_when, dict) else "all",
             first_look=max(0.0, self.first_look - now),
             age=max(0.0, now - self.sent_at) if self.sent_at else 0.0,
-            timeout=max(0.0, self.deadline - now),
+            timeout=max(0.0, self.wake_at - now),
         )
         return tuple(result.settled), result.deadline_reached, result.unreachable
 

@@ -6,6 +6,7 @@ after it. The test counts them by running once without a crash, then dies at eac
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -144,7 +145,7 @@ async def test_a_service_that_forgets_uuids_is_not_paid_twice_while_the_picture_
     bench.emulator.switches({"conflict_after_done": switch, "result_retention_s": 0, "details_retention_s": 0})
     with pytest.raises(ProcessDied):
         await first_try(bench, item, Countdown(2, "after"))
-    time.sleep(1.0)  # the service finishes, uploads and forgets
+    await asyncio.sleep(1.0)  # the service finishes, uploads and forgets
     end = await bench.run(item, rules=PATIENT, timeout=TIMEOUT)
     assert end.outcome == "delivered"
     assert bench.counts() == [1]

@@ -35,7 +35,7 @@ def deferred(workshop: Workshop, ti: TaskInstance | None = None, **changes: Any)
 
 def resume(workshop: Workshop, event: dict[str, Any] | None, ti: TaskInstance | None = None, **changes: Any) -> Any:
     """Resume as Airflow does: a new operator, rendered again, that knows the event only."""
-    operator = workshop.operator(deferrable=True, defer_after=60, **changes)
+    operator = workshop.operator(**{"deferrable": True, "defer_after": 5} | changes)
     return operator.execute_complete({"ti": ti or TaskInstance()}, event)  # type: ignore[typeddict-item]
 
 
@@ -117,6 +117,7 @@ def test_the_trigger_is_small_plain_and_without_a_secret(workshop: Workshop) -> 
         "first_look",
         "deadline",
         "sent_at",
+        "wake_at",
     }
 
 
@@ -321,3 +322,28 @@ def test_a_missing_role_is_named(workshop: Workshop) -> None:
         workshop.run()
     assert isinstance(raised.value.__cause__, ClarityAuthError)
     assert workshop.counts() == []
+
+
+def test_a_late_upload_is_watched_by_the_worker(workshop: Workshop) -> None:
+    """A trigger sees that the task is settled and wakes at once: deferring while the upload is late would never end."""
+    workshop.upload()
+    workshop.emulator.faults([{"operation": "upload", "fault": "refuse_403", "times": 1}])
+    trigger = deferred(workshop)
+    time.sleep(1)
+    result = resume(workshop, event_of(trigger))
+    assert result["outcome"] == "recovered"
+    assert workshop.counts() == [1]
+
+
+def test_what_is_not_acknowledged_stays_with_the_worker(workshop: Workshop) -> None:
+    """It may have to be sent again, which a trigger cannot do."""
+    workshop.upload()
+    workshop.emulator.faults(
+        [
+            {"operation": "submit", "fault": "reset_before", "times": 1},
+            {"operation": "poll", "fault": "forget", "times": 2},
+        ]
+    )
+    trigger = deferred(workshop)
+    assert resume(workshop, event_of(trigger))["outcome"] == "delivered"
+    assert workshop.counts() == [1]
