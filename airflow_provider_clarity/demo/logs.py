@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 _FIRED = "TriggerEvent"
+_FOLDS = ("::group::", "::endgroup::")
 
 
 def fired_triggers(logs: Path, run_id: str, task_id: str) -> set[int]:
@@ -34,7 +35,8 @@ def task_log(logs: Path, run_id: str, task_id: str, map_index: int) -> str:
     tries = sorted(logs.glob(f"*/run_id={run_id}/task_id={task_id}/map_index={map_index}/attempt=*.log"), key=_attempt)
     if not tries:
         return "it has no log"
-    return "\n".join(map(_message, tries[-1].read_text(encoding="utf-8", errors="replace").splitlines()))
+    messages = map(_message, tries[-1].read_text(encoding="utf-8", errors="replace").splitlines())
+    return "\n".join(message for message in messages if not message.startswith(_FOLDS))
 
 
 def _map_index(path: Path) -> int:

@@ -17,6 +17,7 @@ LARGEST_SIDE = 2048
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parent.parent
+_FORMATS = ("PNG", "JPEG", "WEBP")
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 _SIDEWAYS = frozenset((5, 6, 7, 8))
 _ORIENTATION = 0x0112
@@ -112,7 +113,7 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
 
 def _look(path: Path, credit: str) -> Photograph:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_FORMATS) as picture:
             width, height = upright_size(picture)
             picture.load()
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:

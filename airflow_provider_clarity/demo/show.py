@@ -100,7 +100,7 @@ def _start(
             Emulator(home / "emulator", service_time=SERVICE_SECONDS, buckets=(_SOURCE, DESTINATION))
         )
         screen.say(f"The emulator of Runware and Cloud Storage is up; a picture takes it {SERVICE_SECONDS:g} s")
-        sources = [emulator.upload(_SOURCE, one.path) for one in photographs]
+        sources = [_upload(emulator, one) for one in photographs]
         screen.say(f"Uploaded {len(sources)} photographs to gs://{_SOURCE}/")
         screen.say(f"Starting Airflow {version('apache-airflow')} in a temporary home")
         dags = home / "dags"
@@ -113,6 +113,17 @@ def _start(
         raise DemoError(f"The demo could not start. Nothing is left running. {error}", COULD_NOT_START) from None
     screen.say("Airflow is up: scheduler, triggerer and the rest")
     return emulator, airflow, sources
+
+
+def _upload(emulator: Emulator, photograph: Photograph) -> str:
+    try:
+        return emulator.upload(_SOURCE, photograph.path)
+    except httpx.HTTPStatusError as error:
+        raise DemoError(
+            f"The emulator of Cloud Storage refuses {photograph.name!r} with {error.response.status_code}. "
+            "Nothing is left running. Give the file another name.",
+            COULD_NOT_START,
+        ) from None
 
 
 def _finish(folder: OutFolder, photographs: Sequence[Photograph], came: Harvest, screen: Screen) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from demo_pictures import photograph, picture
 
-from airflow_provider_clarity.demo.harvest import broken_promises, unexpected_purchases
+from airflow_provider_clarity.demo.folder import OutFolder
+from airflow_provider_clarity.demo.harvest import broken_promises, harvest, unexpected_purchases
 from airflow_provider_clarity.demo.logs import fired_triggers, task_log
+from airflow_provider_clarity.demo.photographs import find_photographs
 from airflow_provider_clarity.demo.pictures import PictureError, check_picture, find_detail
 
 RESULT = {"task_uuid": "u-1", "uri": "gs://print/a.jpg"}
@@ -107,6 +109,59 @@ def test_the_log_of_a_failed_task_is_that_of_its_last_try(tmp_path: Path) -> Non
     """Airflow 3 writes JSON, 2.11 text; a person reads the messages of both."""
     log_file(tmp_path, 0, "attempt=2.log", "early")
     error = '{"event":"Task failed","error_detail":[{"exc_type":"ClarityInputError","exc_value":"no source"}]}'
-    log_file(tmp_path, 0, "attempt=10.log", f'{{"event":"Upscaling"}}\n{error}\nplain\n[1]\n')
+    log_file(
+        tmp_path, 0, "attempt=10.log", f'{{"event":"::group::Pre"}}\n{{"event":"Upscaling"}}\n{error}\nplain\n[1]\n'
+    )
     assert task_log(tmp_path, "r", "upscale", 0) == "Upscaling\nTask failed ClarityInputError: no source\nplain\n[1]"
     assert task_log(tmp_path, "r", "upscale", 1) == "it has no log"
+
+
+class Delivering:
+    """What ``harvest`` asks of Airflow and of the emulator: the first image is delivered, the second is not."""
+
+    def __init__(self, logs_dir: Path, content: bytes) -> None:
+        self.logs_dir = logs_dir
+        self.content = content
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, map_index: int) -> dict[str, Any] | None:  # noqa: ARG002
+        return {**RESULT, "cost_usd": 0.0013, "seconds": 18.2} if map_index == 0 else None
+
+    def purchases(self) -> dict[str, Any]:
+        return {"u-1": bought()}
+
+    def download(self, uri: str) -> bytes:
+        assert uri == "gs://print/a.jpg"
+        return self.content
+
+
+def gathered(tmp_path: Path, content: bytes) -> tuple[list[str], list[str], set[str]]:
+    """Harvest two images, the first with this content; return pictures, complaints and what was written."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "b.png"):
+        (images / name).write_bytes(picture(60, 40))
+    log_file(tmp_path / "logs", 0, "attempt=1.log.trigger.1.log", "TriggerEvent")
+    log_file(tmp_path / "logs", 1, "attempt=1.log", "the service said no")
+    folder = OutFolder(tmp_path / "pictures")
+    folder.prepare({})
+    both: Any = Delivering(tmp_path / "logs", content)
+    came = harvest(both, both, folder, find_photographs(images, current=tmp_path), "r")
+    written = {path.name for path in folder.path.iterdir()} - {".clarity-demo"}
+    return [one.path.name for one in came.deliveries], list(came.complaints), written
+
+
+def test_a_picture_lies_beside_its_source_and_a_missing_one_is_told_with_its_log(tmp_path: Path) -> None:
+    """One that failed must not hide those that came, and is never passed over."""
+    pictures, complaints, written = gathered(tmp_path, picture(120, 80, "JPEG"))
+    assert pictures == ["a-2x.jpg"]
+    assert written == {"a.png", "a-2x.jpg"}
+    assert len(complaints) == 1
+    assert complaints[0].startswith("b.png was not delivered.")
+    assert complaints[0].endswith("the service said no")
+
+
+def test_a_broken_picture_is_told_and_not_shown(tmp_path: Path) -> None:
+    """The demo is the judge of what it shows."""
+    pictures, complaints, written = gathered(tmp_path, picture(60, 40, "JPEG"))
+    assert (pictures, written) == ([], set())
+    assert complaints[0].startswith("gs://print/a.jpg is not as promised: it has 60 x 40")

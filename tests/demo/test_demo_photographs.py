@@ -113,3 +113,8 @@ def test_the_dag_is_that_of_the_checkout_or_that_of_the_wheel(tmp_path: Path) ->
     assert find_dag(package=tmp_path / "demo", checkout=tmp_path) == packed
     with pytest.raises(DemoError, match="Nothing was started"):
         find_dag(package=tmp_path, checkout=tmp_path)
+
+
+def test_another_format_under_a_known_name_is_refused(tmp_path: Path) -> None:
+    """The service takes three formats; a task would find out after a minute."""
+    assert "a.png" in refusal(filled(tmp_path, a_png=picture(8, 8, "GIF")))
