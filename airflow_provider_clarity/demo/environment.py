@@ -25,13 +25,15 @@ _NAMES = frozenset(
         "PYTHONINSPECT",
     )
 )
+_LONGEST = 70
+"""A Unix socket's path has at most 104 characters; Airflow 2.11 makes one with 32 more than the temporary folder's."""
 
 
 def undisturbed(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return the environment for the demo and all it starts.
 
     :param environ: the caller's
-    :param home: a temporary folder, which becomes the home, and where temporary files go
+    :param home: a temporary folder, which becomes the home, and where temporary files go if its path is short enough
     """
     kept = {
         name: value
@@ -39,4 +41,5 @@ def undisturbed(environ: Mapping[str, str], home: Path) -> dict[str, str]:
         if not name.startswith(_PREFIXES) and name not in _NAMES and not name.lower().endswith("_proxy")
     }
     user_site = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {}  # it is found by way of HOME
-    return {**user_site, **kept, "HOME": str(home), "TMPDIR": str(home), "NO_PROXY": "*", "no_proxy": "*"}
+    temporary = {"TMPDIR": str(home)} if len(str(home)) <= _LONGEST else {}
+    return {**user_site, **kept, **temporary, "HOME": str(home), "NO_PROXY": "*", "no_proxy": "*"}

@@ -48,3 +48,10 @@ def test_nothing_of_the_caller_leads_the_demo_elsewhere() -> None:
     assert (kept["PATH"], kept["LANG"]) == ("/bin", "C")
     assert (kept["HOME"], kept["TMPDIR"]) == ("/var/one", "/var/one")
     assert kept["NO_PROXY"] == kept["no_proxy"] == "*"
+
+
+def test_a_long_path_is_no_place_for_temporary_files() -> None:
+    """Airflow 2.11 makes a Unix socket there; its path would be too long, and the scheduler would not start."""
+    long = Path("/var") / ("x" * 80)
+    kept = undisturbed({"TMPDIR": "/var/short"}, long)
+    assert (kept["HOME"], kept["TMPDIR"]) == (str(long), "/var/short")

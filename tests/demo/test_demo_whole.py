@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,13 @@ SIX = {
     "hubble_deep_field": (2000, 1744),
     "rocket": (1280, 854),
 }
+
+
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """A folder with a short path, as a fresh machine has it; that of ``tmp_path`` is too long for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="room-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -51,7 +59,7 @@ def traces(folder: Path) -> tuple[list[int], list[Path]]:
     return processes_in(folder), list(folder.glob("clarity-*"))
 
 
-def test_one_command_delivers_six_pictures_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_one_command_delivers_six_pictures_and_leaves_nothing_running(room: Path) -> None:
     """The promise of the README. A caller's proxy, credentials and Airflow do not disturb it."""
     begin = time.monotonic()
     foreign = {
@@ -59,11 +67,11 @@ def test_one_command_delivers_six_pictures_and_leaves_nothing_running(tmp_path: 
         "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere",
         "AIRFLOW_HOME": "/nowhere",
     }
-    with demo(tmp_path, **foreign) as process:
+    with demo(room, **foreign) as process:
         said, complaints = process.communicate(timeout=300)
     assert (process.returncode, complaints) == (0, ""), said
-    assert traces(tmp_path) == ([], [])
-    pictures = tmp_path / "pictures"
+    assert traces(room) == ([], [])
+    pictures = room / "pictures"
     for stem, size in SIX.items():
         with Image.open(pictures / f"{stem}-2x.jpg") as picture:
             picture.load()
@@ -78,31 +86,31 @@ def test_one_command_delivers_six_pictures_and_leaves_nothing_running(tmp_path: 
 
 
 @pytest.mark.parametrize("moment", ["Starting Airflow", "deferred"])
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, moment: str) -> None:
+def test_ctrl_c_leaves_nothing_behind(room: Path, moment: str) -> None:
     """Neither while Airflow starts nor while triggers wait; an impatient second Ctrl-C changes nothing."""
-    with demo(tmp_path) as process:
+    with demo(room) as process:
         assert process.stdout is not None
         assert next(line for line in process.stdout if moment in line)
         time.sleep(2)
-        assert len(traces(tmp_path)[0]) > 3
+        assert len(traces(room)[0]) > 3
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=60)
     assert process.returncode == 1
     assert complaints.strip() == "clarity-demo: interrupted. Everything that was started is stopped; nothing was paid."
-    assert traces(tmp_path) == ([], [])
+    assert traces(room) == ([], [])
 
 
-def test_an_airflow_that_does_not_start_ends_with_2_and_its_last_words(tmp_path: Path) -> None:
+def test_an_airflow_that_does_not_start_ends_with_2_and_its_last_words(room: Path) -> None:
     """No traceback of ours, no secret of its log, nothing left."""
-    broken = tmp_path / "broken"
+    broken = room / "broken"
     broken.mkdir()
     (broken / "airflow.py").write_text("raise SystemExit('no such table at http://host/db?password=hunter2')")
-    with demo(tmp_path, PYTHONPATH=str(broken)) as process:
+    with demo(room, PYTHONPATH=str(broken)) as process:
         _, complaints = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "Nothing is left running." in complaints
     assert "no such table" in complaints
     assert not re.search("hunter2|Traceback", complaints)
-    assert traces(tmp_path) == ([], [])
+    assert traces(room) == ([], [])
