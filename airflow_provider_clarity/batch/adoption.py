@@ -9,6 +9,7 @@ Invariants, each a property in the tests:
   looked at and hold nothing;
 - a second POST of a UUID leaves only where no acknowledgement is known, a look-up was answered without news just
   before, and destination and staging were looked at again since the last POST;
+- what is on its way is seen to its end even where its final name was taken meanwhile: it is paid, so it is kept;
 - another attempt begins only after the outcome of the last, and only where :func:`~.policy.may_buy_again` says so;
 - silence never leads to a purchase: it leads to *lost*.
 """
@@ -83,6 +84,7 @@ class View:
     :param look_at: when the next getResponse is due
     :param send_at: when the next POST may leave: the pace
     :param unfetched: whether the picture's address was tried in vain
+    :param asked_in_vain: whether the service did not answer what a picture in staging cost
     """
 
     run_key: str
@@ -101,6 +103,7 @@ class View:
     look_at: float = 0.0
     send_at: float = 0.0
     unfetched: bool = False
+    asked_in_vain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +202,9 @@ def next_action(view: View, now: float, rules: Rules) -> Action:
     """
     if view.verdict is None:
         return LookAtDestination()
-    if view.verdict != "buy":
-        return _VERDICTS[view.verdict]
     attempt = view.attempt
+    if view.verdict == "done" or (view.verdict != "buy" and not _flying(attempt)):
+        return _VERDICTS[view.verdict]
     if attempt is None:
         return Buy(1) if now >= view.send_at else Wait(view.send_at)
     if view.staged is None:
@@ -215,9 +218,14 @@ def next_action(view: View, now: float, rules: Rules) -> Action:
     return _open(view, attempt, now, rules)
 
 
+def _flying(attempt: Attempt | None) -> bool:
+    """Whether a purchase may be on its way: then it is seen to its end, whatever has come to lie at its final name."""
+    return attempt is not None and attempt.outcome is None and attempt.last_sent_at is not None
+
+
 def _ready(view: View, attempt: Attempt) -> Action:
     """Promote; but ask first, once, what it cost, since the final object says so for ever."""
-    if attempt.cost_microusd is None and attempt.last_sent_at is not None:
+    if attempt.cost_microusd is None and attempt.last_sent_at is not None and not view.asked_in_vain:
         if view.response is None:
             return AskResponse()
         if not view.response.priced and view.details is None:
@@ -324,7 +332,8 @@ def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Ru
         return _success(view, details, now, rules)
     if details is not None and details.status == "failed":
         return _failed(view, details)
-    if attempt.acknowledged_at is None and now < (attempt.sent_at or now) + rules.resubmit_window:
+    in_window = now < (attempt.sent_at or now) + rules.resubmit_window
+    if attempt.acknowledged_at is None and in_window and view.verdict == "buy":
         return _resend(view, response, sent_at, now, rules)
     if now < sent_at + rules.item_timeout:
         return AskResponse() if now >= view.look_at else Wait(min(view.look_at, sent_at + rules.item_timeout))

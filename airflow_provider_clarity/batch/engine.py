@@ -245,7 +245,8 @@ class Engine:
                 cost = image.cost_microusd
                 await self._note(image, lambda r: r.ended(outcome, now, failure=failure, cost_microusd=cost))
                 self._log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
-                image.view = replace(image.view, staged="empty")
+                pause = self._pace.backoff(image.view.in_round, self._jitter())
+                image.view = replace(image.view, staged="empty", send_at=max(image.view.send_at, now + pause))
             case adoption.Finish(outcome, failure):
                 await self._settle(image, self._landing.finished(image, outcome, failure))
             case _:
@@ -289,6 +290,9 @@ class Engine:
         now = self._clock()
         for image in images:
             state = reply.states.get(image.attempt.task_uuid)
+            if state is None and image.view.staged == "ready":
+                image.view = replace(image.view, asked_in_vain=True)  # it was about the cost alone
+                continue
             if state is None:
                 image.unanswered += 1
                 self._hold(image, image.unanswered, reply.retry_after)
@@ -300,7 +304,7 @@ class Engine:
             if look.status == "success" and view.succeeded_at is None:
                 view = replace(view, succeeded_at=now)
             image.view = replace(view, response=look) if which == "response" else replace(view, details=look)
-        if reply.stop is not None:
+        if reply.stop is not None and any(image.view.staged != "ready" for image in images):
             raise reply.stop
 
     async def _acknowledge(self, image: Tracked) -> None:
@@ -323,7 +327,7 @@ class Engine:
             await self._guarded(image, self._prepare(image, ready))
         for image, request in ready:
             if self._monotonic() - image.claimed_at > self._rules.lease:
-                await self._guarded(image, self._claim(image, image.attempt, request))
+                await self._guarded(image, self._confirm(image))
         ready = [(image, request) for image, request in ready if image.view.claimed]
         if not ready or self._stopped:
             return
@@ -379,6 +383,15 @@ class Engine:
         if not claim.granted:
             image.forget_looks()
             self._log.info("Another run is sending task %s: this one follows it.", request.task.task_uuid)
+
+    async def _confirm(self, image: Tracked) -> None:
+        """Read again whether a claim that has aged still stands; a zombie that wakes sends nothing."""
+        at = self._monotonic()
+        holds = await asyncio.to_thread(self._ledger.holds, image.item, image.attempt)
+        image.view = replace(image.view, claimed=holds)
+        image.claimed_at = at
+        if not holds:
+            image.forget_looks()
 
     async def _sent(self, image: Tracked, outcome: SubmitOutcome, now: float, pause: float) -> None:
         """Take over what became of a POST."""

@@ -208,11 +208,18 @@ class Landing:
         )
 
     def _cost(self, image: Tracked) -> int | None:
-        """Return what this run paid: nothing for what another one bought."""
-        attempt = image.view.attempt
-        if attempt is None or attempt.run_key != self.run_key:
+        """Return what this run paid, failed attempts included; nothing for what another one bought."""
+        if image.record is None or image.record.last is None:
             return 0
-        return image.cost_microusd if image.cost_microusd is not None else attempt.cost_microusd
+        ours = [attempt for attempt in image.record.attempts if attempt.run_key == self.run_key]
+        before = sum(attempt.cost_microusd or 0 for attempt in ours if attempt is not image.record.last)
+        last = image.record.last
+        if last.run_key != self.run_key:
+            return before
+        cost = image.cost_microusd if image.cost_microusd is not None else last.cost_microusd
+        if cost is None and last.outcome == "failed":
+            cost = 0  # a failed task costs what the service states, else nothing
+        return None if cost is None else before + cost
 
     def _provenance(self, image: Tracked, staged: Staged) -> Provenance:
         item, attempt = image.item, image.attempt

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_provider_clarity.batch.item import Item
-from airflow_provider_clarity.batch.record import Attempt, TaskRecord, may_take_over
+from airflow_provider_clarity.batch.record import VERSION, Attempt, TaskRecord, may_take_over
 from airflow_provider_clarity.exceptions import ClarityFencedError
 from airflow_provider_clarity.storage.delivery import Workspace
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
@@ -52,6 +52,10 @@ class Ledger(Protocol):
         """Write down that ``attempt`` is about to be sent, for the first time or again, if we may."""
         ...
 
+    def holds(self, item: Item, attempt: Attempt) -> bool:
+        """Read again whether a claim that was granted a while ago still stands."""
+        ...
+
     def note(self, item: Item, change: Change) -> TaskRecord:
         """Apply a change to the record, again on a newer one where somebody was faster."""
         ...
@@ -68,10 +72,15 @@ class RecordLedger:
     :param owner: names this runner; no other has the same
     :param clock: epoch seconds
     :param lease: seconds for which a claim is good
+    :param trace: where to write down which image this run is on, before anything of it is sent: so a later try of the
+        run finds what is in flight even if the source was replaced or deleted meanwhile
     """
 
-    def __init__(self, store: ObjectStore, *, owner: str, clock: Clock, lease: float) -> None:
+    def __init__(
+        self, store: ObjectStore, *, owner: str, clock: Clock, lease: float, trace: GsUri | None = None
+    ) -> None:
         self._store = store
+        self._trace = trace
         self._owner = owner
         self._clock = clock
         self._lease = lease
@@ -91,8 +100,18 @@ class RecordLedger:
                 assert record is not None  # noqa: S101 - nothing is denied where there is no record
                 return Claim(granted=False, record=record)
             if self._save(uri, wanted, generation):
+                if self._trace is not None and (record is None or record.last != attempt):
+                    leave_trace(self._store, self._trace, uri)
                 return Claim(granted=True, record=wanted)
         raise _crowded(uri)
+
+    def holds(self, item: Item, attempt: Attempt) -> bool:
+        """Look whether the record still says that we are about to send this attempt."""
+        record, _ = self._load(record_uri(item))
+        last = record.last if record is not None else None
+        if record is None or last is None or record.owner != self._owner:
+            return False
+        return (last.n, last.outcome, last.acknowledged_at) == (attempt.n, None, None)
 
     def note(self, item: Item, change: Change) -> TaskRecord:
         """Apply the change, however often somebody else is faster."""
@@ -152,6 +171,30 @@ class RecordLedger:
         except GenerationConflict:
             return self._load(uri)[0] == record
         return True
+
+
+def leave_trace(store: ObjectStore, trace: GsUri, record: GsUri) -> None:
+    """Write down which task record a run is on, over whatever it was on before."""
+    for _ in range(_RACES):
+        found = store.stat(trace)
+        try:
+            store.create_json(
+                trace, {"v": VERSION, "record": str(record)}, if_generation_match=found.generation if found else 0
+            )
+        except GenerationConflict:
+            continue
+        return
+    raise _crowded(trace)
+
+
+def follow_trace(store: ObjectStore, trace: GsUri) -> tuple[GsUri, TaskRecord] | None:
+    """Read which task record a run is on, and that record; None where it is on none."""
+    found = store.read_json(trace)
+    if found is None:
+        return None
+    uri = GsUri.parse(str(found.value["record"]))
+    record = store.read_json(uri)
+    return None if record is None else (uri, TaskRecord.model_validate(record.value))
 
 
 def record_uri(item: Item) -> GsUri:

@@ -12,7 +12,7 @@ from airflow_provider_clarity.batch.adoption import Look, LookStatus, View
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.record import Attempt, Failure, TaskRecord
 from airflow_provider_clarity.runware.client import TaskState
-from airflow_provider_clarity.runware.errors import TaskError
+from airflow_provider_clarity.runware.errors import TaskError, to_exception
 from airflow_provider_clarity.storage.delivery import Promotion, Staged
 from airflow_provider_clarity.storage.provenance import Provenance
 from airflow_provider_clarity.storage.uris import GsUri
@@ -112,6 +112,8 @@ class Tracked:
             if result.cost is not None:
                 self.cost_microusd = round(result.cost * MICRO)
         failure = failure_of(state.error) if state.error is not None else None
+        if state.error is not None and state.error.cost is not None:
+            self.cost_microusd = round(state.error.cost * MICRO)
         return Look(
             _STATUS[state.status], now, image_url=self.image_url is not None, priced=self.cost_microusd is not None,
             failure=failure,
@@ -139,7 +141,6 @@ _STATUS: dict[str, LookStatus] = {
 
 
 def failure_of(error: TaskError) -> Failure:
-    """Turn the service's error into what is stored."""
-    return Failure(
-        kind=error.kind, message=error.message, code=error.code or None, retryable=error.retryable
-    )  # fmt: skip
+    """Turn the service's error into what is stored and told."""
+    told = to_exception(error)
+    return Failure(kind=error.kind, message=told.message, code=told.code, retryable=error.retryable)

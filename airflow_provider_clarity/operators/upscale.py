@@ -154,7 +154,7 @@ class UpscaleOperator(BaseOperator):
         """Buy the picture if it is not bought yet, wait for it, land it."""
         with failing_for_good():
             wiring, source, parameters = self._wire(context)
-            item = wiring.new_item(source, self._destination(), parameters)
+            item = wiring.item(source, self._destination(), parameters, int(context["ti"].max_tries or 0))
             self.log.info("Upscaling %s to %s (if_exists=%s).", source.shown, item.destination, self.if_exists)
             return self._go_on(context, wiring, item, time.time() + seconds_of("timeout", self.timeout, positive=True))
 
@@ -174,7 +174,7 @@ class UpscaleOperator(BaseOperator):
     def _wire(self, context: Context) -> tuple[Wiring, Any, Any]:
         """Check what was written before any connection is opened, then open them."""
         from airflow_provider_clarity.batch.adoption import Rules  # noqa: PLC0415 - nothing heavy at parse time
-        from airflow_provider_clarity.operators.wiring import Choices, Wiring, run_key  # noqa: PLC0415
+        from airflow_provider_clarity.operators.wiring import Choices, Wiring, run_key, run_place  # noqa: PLC0415
         from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for  # noqa: PLC0415
         from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415
 
@@ -204,6 +204,7 @@ class UpscaleOperator(BaseOperator):
             impersonation_chain=self.impersonation_chain,
             user_project=self.user_project,
             key=run_key(context),
+            place=run_place(context),
             choices=choices,
         )
         return wiring, source, parameters

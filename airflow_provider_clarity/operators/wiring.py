@@ -15,9 +15,10 @@ from urllib.parse import quote, urlsplit
 
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.engine import Engine, Log, Run
+from airflow_provider_clarity.batch.identity import content_key
 from airflow_provider_clarity.batch.item import Item, make_item
 from airflow_provider_clarity.batch.landing import Landing
-from airflow_provider_clarity.batch.ledger import RecordLedger, record_uri
+from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
 from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
 from airflow_provider_clarity.batch.submission import BucketRequests
@@ -43,6 +44,11 @@ def run_key(context: Context) -> str:
     return "/".join(quote(str(part), safe="") for part in (ti.dag_id, ti.run_id, ti.task_id))
 
 
+def run_place(context: Context) -> str:
+    """Name the task instance: the run key and the map index."""
+    return f"{run_key(context)}/{getattr(context['ti'], 'map_index', -1)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What the user chose for one image, checked.
@@ -66,17 +72,19 @@ class Wiring:
     :param store: of the buckets
     :param signer: makes presigned URLs, where it can
     :param key: the run key
+    :param place: the run key and the map index
     """
 
     def __init__(
-        self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, choices: Choices
+        self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, place: str, choices: Choices
     ) -> None:
         self.settings = settings
         self.store = store
         self.key = key
         self._signer = signer
         self._choices = choices
-        self._ledger = RecordLedger(store, owner=uuid.uuid4().hex, clock=time.time, lease=choices.rules.lease)
+        self._place = place
+        self._owner = uuid.uuid4().hex
 
     @classmethod
     def of_connections(
@@ -87,6 +95,7 @@ class Wiring:
         impersonation_chain: str | Sequence[str] | None,
         user_project: str | None,
         key: str,
+        place: str,
         choices: Choices,
     ) -> Wiring:
         """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
@@ -95,7 +104,21 @@ class Wiring:
         client = client_of(access)
         store = ObjectStore(client, user_project=user_project)
         signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
-        return cls(settings=settings, store=store, signer=signer, key=key, choices=choices)
+        return cls(settings=settings, store=store, signer=signer, key=key, place=place, choices=choices)
+
+    def item(self, source: Source, destination: GsUri, parameters: UpscaleParameters, max_tries: int) -> Item:
+        """Say which image this try is about: the one that an earlier try of the run began, or a new one.
+
+        What an earlier try sent is seen to its end, even if its source was replaced or deleted since; so is a round
+        that is over.
+        """
+        found = follow_trace(self.store, self._trace(source, destination, parameters))
+        if found is not None:
+            record, last = found[1], found[1].last
+            flying = last is not None and last.outcome is None and last.last_sent_at is not None
+            if flying or round_of(record.runs.get(self.key), max_tries).repeats is not None:
+                return _item_of(record, source)
+        return self.new_item(source, destination, parameters)
 
     def new_item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
         """Give an image its identity; a ``gs://`` source is looked up for its generation."""
@@ -126,20 +149,12 @@ class Wiring:
                 f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its "
                 "picture reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
             )
-        record = TaskRecord.model_validate(found.value)
-        return Item(
-            source=source,
-            source_generation=record.source_generation,
-            destination=GsUri.parse(record.destination),
-            parameters=UpscaleParameters.model_validate(dict(record.parameters)),
-            content_key=record.content_key,
-            identity=record.identity,
-            pixels=record.pixels,
-        )
+        return _item_of(TaskRecord.model_validate(found.value), source)
 
     def round_of(self, item: Item, max_tries: int) -> Round:
         """Read which round this try belongs to, and whether it is over."""
-        record = self._ledger.read(item)
+        found = self.store.read_json(record_uri(item))
+        record = TaskRecord.model_validate(found.value) if found is not None else None
         ends: Mapping[str, RunEnd] = record.runs if record is not None else {}
         return round_of(ends.get(self.key), max_tries)
 
@@ -152,7 +167,13 @@ class Wiring:
         choices = self._choices
         return Engine(
             client=client,
-            ledger=self._ledger,
+            ledger=RecordLedger(
+                self.store,
+                owner=self._owner,
+                clock=time.time,
+                lease=choices.rules.lease,
+                trace=self._trace(item.source, item.destination, item.parameters),
+            ),
             requests=BucketRequests(
                 self.store,
                 self._signer,
@@ -175,3 +196,32 @@ class Wiring:
             submit_timeout=self.settings.timeout,
             clock=time.time,
         )
+
+    def _trace(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> GsUri:
+        """Say where this task instance writes down which image it is on.
+
+        A map index may mean another image after a clear, so what was rendered is part of the name.
+        """
+        ext = (parameters.output_format or "JPG").lower()
+        rendered = content_key(
+            api_host="",
+            source=source.canonical,
+            source_generation=None,
+            destination=str(final_name(destination, source, ext)),
+            parameters=parameters.canonical(),
+        )
+        root = Workspace.for_destination(destination).root
+        return root.child(f"runs/{self._place}/{rendered[:8]}/image.json")
+
+
+def _item_of(record: TaskRecord, source: Source) -> Item:
+    """Rebuild an image from its record."""
+    return Item(
+        source=source,
+        source_generation=record.source_generation,
+        destination=GsUri.parse(record.destination),
+        parameters=UpscaleParameters.model_validate(dict(record.parameters)),
+        content_key=record.content_key,
+        identity=record.identity,
+        pixels=record.pixels,
+    )

@@ -10,6 +10,7 @@ bodies that are no JSON at all. Sources: https://runware.ai/docs/platform/errors
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -159,7 +160,14 @@ def _error(value: Item, status: int, task_uuid: UUID | None) -> TaskError:
         _message(value),
         parameter=_parameter(value.get("parameter")),
         task_uuid=as_uuid(value.get("taskUUID")) or task_uuid,
+        cost=_cost(value.get("cost")),
     )
+
+
+def _cost(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
 
 
 def _code(value: Item) -> str:

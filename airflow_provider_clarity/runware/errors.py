@@ -69,6 +69,7 @@ class TaskError:
     :param scope: see :class:`ErrorClass`
     :param parameter: the request fields it names
     :param task_uuid: the task it names; none, when it names none
+    :param cost: USD that the failed task costs all the same, where the service says so
     """
 
     code: str
@@ -78,6 +79,7 @@ class TaskError:
     scope: Scope
     parameter: tuple[str, ...] = ()
     task_uuid: UUID | None = None
+    cost: float | None = None
 
     @property
     def family(self) -> Family:
@@ -172,16 +174,24 @@ def classify(code: str) -> ErrorClass:
     return next((found for pattern, found in _COMPILED if pattern.search(folded)), FAMILIES["unmapped"])
 
 
-def task_error(code: str, message: str, *, parameter: tuple[str, ...] = (), task_uuid: UUID | None = None) -> TaskError:
+def task_error(
+    code: str,
+    message: str,
+    *,
+    parameter: tuple[str, ...] = (),
+    task_uuid: UUID | None = None,
+    cost: float | None = None,
+) -> TaskError:
     """Make the error of a code: its kind, scope and whether to try again come from the table.
 
     :param code: the service's code
     :param message: the service's words, already redacted
     :param parameter: the request fields it names
     :param task_uuid: the task it names
+    :param cost: USD that the failed task costs all the same
     """
     found = classify(code)
-    return TaskError(code, message, found.kind, found.retryable, found.scope, parameter, task_uuid)
+    return TaskError(code, message, found.kind, found.retryable, found.scope, parameter, task_uuid, cost)
 
 
 _NEXT: dict[Kind, str] = {

@@ -141,7 +141,13 @@ class Bench:
         used = store or self.store
         return Engine(
             client=client,
-            ledger=RecordLedger(used, owner=uuid.uuid4().hex, clock=time.time, lease=rules.lease),
+            ledger=RecordLedger(
+                used,
+                owner=uuid.uuid4().hex,
+                clock=time.time,
+                lease=rules.lease,
+                trace=GsUri(self.bucket, "_clarity/runs/t.json"),
+            ),
             requests=BucketRequests(used, Signer(self.client, self.client._credentials), self.upload_via),
             landing=Landing(
                 used,

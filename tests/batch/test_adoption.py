@@ -68,6 +68,16 @@ class TestBeforeAnythingIsPaid:
     def test_an_occupied_destination_ends_it(self, verdict: str, outcome: str) -> None:
         """Else a picture would be bought that has no place, or is there."""
         assert ask(view(verdict=verdict, attempt=None)) == adoption.Finish(outcome)  # type: ignore[arg-type]
+        ended = attempt(outcome="delivered")
+        assert ask(view(verdict=verdict, attempt=ended)) == adoption.Finish(outcome)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("verdict", ["stale", "foreign", "error"])
+    def test_what_is_on_its_way_is_seen_to_its_end(self, verdict: str) -> None:
+        """It is paid: whatever has come to lie at its name meanwhile, the picture is waited for and kept."""
+        assert ask(view(verdict=verdict)) == adoption.AskResponse()
+        assert ask(view(verdict=verdict, staged="ready", response=look("success", priced=True))) == adoption.Promote()
+        silent = view(verdict=verdict, response=look("silent"), details=look("silent"), look_at=NOW + 1)
+        assert ask(silent) == adoption.Wait(NOW + 1)
 
     def test_what_nobody_bought_is_bought(self) -> None:
         """The main way."""
@@ -86,6 +96,10 @@ class TestAPictureInStaging:
         assert ask(replace(here, response=look("success"))) == adoption.AskDetails()
         assert ask(replace(here, response=look("success", priced=True))) == adoption.Promote()
         assert ask(replace(here, response=look("silent"), details=look("silent"))) == adoption.Promote()
+
+    def test_a_service_that_does_not_answer_does_not_hold_it_up(self) -> None:
+        """A cost is worth a question, not a picture."""
+        assert ask(view(staged="ready", asked_in_vain=True)) == adoption.Promote()
 
     def test_a_known_cost_is_not_asked_for_again(self) -> None:
         """A record that knows the cost spares the look-up."""
@@ -351,6 +365,7 @@ VIEWS = st.builds(
     staged=st.none() | st.sampled_from(["empty", "ready", "broken"]),
     staged_at=st.floats(NOW - 2000, NOW),
     attempt=st.none() | attempts(),
+    asked_in_vain=st.booleans(),
     in_round=st.integers(0, 4),
     claimed=st.booleans(),
     may_claim_at=st.sampled_from([0.0, NOW + 30, float("inf")]),
@@ -395,6 +410,7 @@ def test_a_second_post_leaves_only_after_every_look(seen: View, rules: Rules) ->
     action = next_action(seen, NOW, rules)
     if not isinstance(action, adoption.SendAgain):
         return
+    assert seen.verdict == "buy"
     last = seen.attempt
     assert last is not None
     assert last.outcome is None

@@ -23,8 +23,8 @@ from airflow_provider_clarity.storage.store import ObjectStore
 
 PATIENT = replace(QUICK, lease=0.2)
 TIMEOUT = 0.6
-EFFECTS = 7
-"""Claim, POST, acknowledgement, rewrite, deletion from staging, outcome: the count is asserted, so that this list
+EFFECTS = 8
+"""Claim, trace, POST, acknowledgement, rewrite, deletion from staging, outcome: the count is asserted, so that this list
 cannot rot."""
 
 Side = Literal["before", "after"]
@@ -144,7 +144,7 @@ async def test_a_service_that_forgets_uuids_is_not_paid_twice_while_the_picture_
     item = bench.item()
     bench.emulator.switches({"conflict_after_done": switch, "result_retention_s": 0, "details_retention_s": 0})
     with pytest.raises(ProcessDied):
-        await first_try(bench, item, Countdown(2, "after"))
+        await first_try(bench, item, Countdown(3, "after"))
     await asyncio.sleep(1.0)  # the service finishes, uploads and forgets
     end = await bench.run(item, rules=PATIENT, timeout=TIMEOUT)
     assert end.outcome == "delivered"
