@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from airflow_provider_clarity.demo.airflow_api import AirflowTask
 
-_AGAIN = "Airflow ended a try early; the next one takes up what was bought, which costs nothing"
+_AGAIN = "a try ended early; whatever it bought is taken up, so the next one costs nothing more"
 
 
 class Progress:

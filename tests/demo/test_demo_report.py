@@ -64,7 +64,7 @@ def test_a_second_try_is_told_with_what_it_costs() -> None:
     progress = Progress(["a.png"], "upscale")
     (sentence,) = progress.news(tasks("running", tries=2), [])
     assert "tried again" in sentence
-    assert "costs nothing" in sentence
+    assert "costs nothing more" in sentence
     assert progress.told("tried again") == {"a.png"}
 
 
