@@ -7,11 +7,11 @@ Invariants, each a property in the tests:
 
 - a first POST of an attempt leaves only with its intent recorded, and only where the destination and staging were
   looked at and hold nothing;
-- a second POST of a UUID leaves only where no acknowledgement is known, a look-up was answered without news just
-  before, and destination and staging were looked at again since the last POST;
+- a second POST of a UUID leaves only where no acknowledgement is known, destination and staging were looked at again
+  since the last POST, and after that a look-up was answered without news, just before;
 - what is on its way is seen to its end even where its final name was taken meanwhile: it is paid, so it is kept;
 - another attempt begins only after the outcome of the last, and only where :func:`~.policy.may_buy_again` says so;
-- silence never leads to a purchase: it leads to *lost*.
+- silence never leads to a purchase: it leads to *lost*, counted from the last news and heard by this very try.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Rules:
     :param resubmit_window: how long after the first POST the same UUID may be sent again
     :param resubmit_after: least age of the last POST
     :param look_is_fresh: how old the look-up before a second POST may be
+    :param storage_is_fresh: how old the looks at destination and staging before a second POST may be; they come first
     :param item_timeout: silence after which a task counts as lost
+    :param silence_confirmed: how long this try itself must have heard nothing before it says lost
     :param upload_grace: how long a successful task's upload may be on its way
     :param lease: how long a claim is good for a POST
     """
@@ -45,7 +47,9 @@ class Rules:
     resubmit_window: float = 24 * 3600
     resubmit_after: float = 1.0
     look_is_fresh: float = 5.0
+    storage_is_fresh: float = 60.0
     item_timeout: float = 900.0
+    silence_confirmed: float = 30.0
     upload_grace: float = 30.0
     lease: float = 20.0
 
@@ -81,6 +85,11 @@ class View:
     :param response: last answered getResponse
     :param details: last answered getTaskDetails
     :param succeeded_at: when the success of the open attempt was first seen
+    :param heard_at: when the service last said anything of the open attempt
+    :param silent_since: since when this try has heard nothing of it, where it has asked
+    :param followed: whether this try was there when somebody else's attempt ended
+    :param no_resend: whether a later POST of the UUID was refused, so that only an earlier one can still have arrived
+    :param refused: why what lies in staging was refused
     :param look_at: when the next getResponse is due
     :param send_at: when the next POST may leave: the pace
     :param unfetched: whether the picture's address was tried in vain
@@ -100,6 +109,11 @@ class View:
     response: Look | None = None
     details: Look | None = None
     succeeded_at: float | None = None
+    heard_at: float | None = None
+    silent_since: float | None = None
+    followed: bool = False
+    no_resend: bool = False
+    refused: str = ""
     look_at: float = 0.0
     send_at: float = 0.0
     unfetched: bool = False
@@ -223,12 +237,17 @@ def _flying(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.outcome is None and attempt.last_sent_at is not None
 
 
+def _unasked(details: Look | None, since: float) -> bool:
+    """Whether the archive was not asked since something else was learned."""
+    return details is None or details.at < since
+
+
 def _ready(view: View, attempt: Attempt) -> Action:
     """Promote; but ask first, once, what it cost, since the final object says so for ever."""
     if attempt.cost_microusd is None and attempt.last_sent_at is not None and not view.asked_in_vain:
-        if view.response is None:
+        if view.response is None or (not view.response.priced and view.response.at < view.staged_at):
             return AskResponse()
-        if not view.response.priced and view.details is None:
+        if not view.response.priced and _unasked(view.details, view.response.at):
             return AskDetails()
     return Promote()
 
@@ -240,9 +259,9 @@ def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Ac
             return AskResponse()
         if view.response.image_url:
             return Recover()
-        if view.details is None:
+        if _unasked(view.details, view.response.at):
             return AskDetails()
-        if view.details.image_url:
+        if view.details is not None and view.details.image_url:
             return Recover()
     again = may_buy_again(
         attempt,
@@ -251,6 +270,7 @@ def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Ac
         in_round=view.in_round,
         max_attempts=rules.max_attempts,
         on_lost=rules.on_lost,
+        followed=view.followed,
     )
     if not again:
         return Finish("failed", attempt.failure or messages.GONE)
@@ -276,7 +296,7 @@ def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
     if response is None:
         return AskResponse() if now >= view.look_at else Wait(view.look_at)
     if response.status == "success":
-        return _success(view, response, now, rules)
+        return _success(view, attempt, response, now, rules)
     if response.status == "failed":
         return _failed(view, response)
     if response.status == "processing":
@@ -284,11 +304,10 @@ def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
     return _silence(view, attempt, response, now, rules)
 
 
-def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
+def _success(view: View, attempt: Attempt, look: Look, now: float, rules: Rules) -> Action:
     """Wait for the upload of a picture that exists, else fetch it; at once where none was asked for."""
     since = look.at if view.succeeded_at is None else view.succeeded_at
-    asked = view.attempt is not None and view.attempt.endpoint_expires_at is not None
-    until = since + rules.upload_grace if asked else since
+    until = since + rules.upload_grace if attempt.endpoint_expires_at is not None else since
     if view.staged_at < since:
         return LookAtStaging()
     if view.staged == "empty" and view.verdict_at < view.staged_at:
@@ -299,12 +318,18 @@ def _success(view: View, look: Look, now: float, rules: Rules) -> Action:
     if view.staged == "empty" and view.staged_at < until:
         return LookAtStaging()
     if view.unfetched:
-        return End("failed", messages.NEVER_LANDED)
+        return End("failed", _not_landed(view, attempt))
     if look.image_url:
         return Recover()
-    if view.details is None:
+    if _unasked(view.details, look.at):
         return AskDetails()
-    return Recover() if view.details.image_url else End("failed", messages.NEVER_LANDED)
+    found = view.details is not None and view.details.image_url
+    return Recover() if found else End("failed", _not_landed(view, attempt))
+
+
+def _not_landed(view: View, attempt: Attempt) -> Failure:
+    """Say why a paid picture did not land: it is nowhere, or it is there and was refused."""
+    return messages.refused_picture(attempt, view.refused) if view.staged == "broken" else messages.NEVER_LANDED
 
 
 def _failed(view: View, look: Look) -> Action:
@@ -315,42 +340,57 @@ def _failed(view: View, look: Look) -> Action:
     if failure.kind in ("timeout", "delivery") and not view.unfetched:
         if look.image_url:
             return Recover()
-        if view.details is None:
+        if _unasked(view.details, look.at):
             return AskDetails()
-        if view.details.image_url:
+        if view.details is not None and view.details.image_url:
             return Recover()
     return End("failed", failure)
 
 
 def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Rules) -> Action:
     """Go on where the service says nothing of the task: it may be running, forgotten, or never have arrived."""
-    if view.staged_at < response.at:
-        return LookAtStaging()  # what the service has forgotten may have been uploaded
-    sent_at = attempt.last_sent_at or now
     details = view.details
     if details is not None and details.status == "success":
-        return _success(view, details, now, rules)
+        return _success(view, attempt, details, now, rules)
     if details is not None and details.status == "failed":
         return _failed(view, details)
-    in_window = now < (attempt.sent_at or now) + rules.resubmit_window
-    if attempt.acknowledged_at is None and in_window and view.verdict == "buy":
-        return _resend(view, response, sent_at, now, rules)
-    if now < sent_at + rules.item_timeout:
-        return AskResponse() if now >= view.look_at else Wait(min(view.look_at, sent_at + rules.item_timeout))
-    if details is None or details.at < sent_at + rules.item_timeout:
+    if _may_resend(view, attempt, now, rules):
+        return _resend(view, attempt, response, now, rules)
+    if view.staged_at < response.at:
+        return LookAtStaging()  # what the service has forgotten may have been uploaded
+    news = max(at for at in (attempt.last_sent_at, attempt.acknowledged_at, view.heard_at, 0.0) if at is not None)
+    since = response.at if view.silent_since is None else view.silent_since
+    over_at = max(news + rules.item_timeout, since + rules.silence_confirmed)
+    if now < over_at:
+        return AskResponse() if now >= view.look_at else Wait(min(view.look_at, over_at))
+    if response.at < over_at:
+        return AskResponse()
+    if _unasked(details, response.at):
         return AskDetails()
     if view.verdict_at < response.at:
         return LookAtDestination()
     return End("lost", messages.lost(attempt))
 
 
-def _resend(view: View, response: Look, sent_at: float, now: float, rules: Rules) -> Action:
-    """Nothing shows that the POST arrived: send the same UUID again, once all that could show it was looked at."""
+def _may_resend(view: View, attempt: Attempt, now: float, rules: Rules) -> bool:
+    """Whether nothing shows that a POST arrived, and another of the same UUID is worth it."""
+    known = attempt.acknowledged_at is not None or view.heard_at is not None
+    in_window = now < (attempt.sent_at or now) + rules.resubmit_window
+    return view.verdict == "buy" and in_window and not known and not view.no_resend
+
+
+def _resend(view: View, attempt: Attempt, response: Look, now: float, rules: Rules) -> Action:
+    """Send the same UUID again, once all that could show that it arrived was looked at: the service last."""
+    sent_at = attempt.last_sent_at or now
     if view.details is None:
         return AskDetails()
     ready_at = max(sent_at + rules.resubmit_after, view.send_at, 0.0 if view.claimed else view.may_claim_at)
     if now < ready_at:
         return AskResponse() if now >= view.look_at else Wait(min(ready_at, view.look_at))
-    if now > response.at + rules.look_is_fresh:
-        return AskResponse()
-    return LookAtDestination() if view.verdict_at < response.at else SendAgain()
+    seen_after = max(sent_at, now - rules.storage_is_fresh)
+    if view.staged_at < seen_after:
+        return LookAtStaging()
+    if view.verdict_at < seen_after:
+        return LookAtDestination()
+    oldest = max(view.staged_at, view.verdict_at, now - rules.look_is_fresh)
+    return AskResponse() if response.at < oldest else SendAgain()

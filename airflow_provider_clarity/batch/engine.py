@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from airflow_provider_clarity.batch import adoption
+from airflow_provider_clarity.batch import adoption, messages
 from airflow_provider_clarity.batch.adoption import Action, Rules, View, next_action
 from airflow_provider_clarity.batch.identity import task_uuid
 from airflow_provider_clarity.batch.item import Item
@@ -25,11 +25,15 @@ from airflow_provider_clarity.batch.record import Attempt, RunEnd
 from airflow_provider_clarity.batch.submission import Request, Requests
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked, failure_of
 from airflow_provider_clarity.batch.waiting import expected_remaining
-from airflow_provider_clarity.exceptions import ClarityError
+from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.runware.client import ClarityClient, PollReply, SubmitOutcome
 from airflow_provider_clarity.runware.pace import backoff, next_look
+from airflow_provider_clarity.storage.uris import GsUri
 
 T = TypeVar("T")
+
+_SLICE = 10.0
+"""Seconds after which a step comes up for air, so that a deadline and a stop are seen."""
 
 _TIMES_IN_A_ROW = 6
 """How often in a row something around us may fail before the step gives up: with the backoff about a minute."""
@@ -47,11 +51,13 @@ class Run:
     """Whose work it is.
 
     :param key: the run key: DAG id, run id, task id
+    :param place: the run key and the map index: who pays, and whose round it is
     :param round_number: from 0; a clear opens the next
     :param max_tries: Airflow's ``ti.max_tries``, stored with the end of the round
     """
 
     key: str
+    place: str = ""
     round_number: int = 0
     max_tries: int = 0
 
@@ -152,11 +158,12 @@ class Engine:
 
         :raises ClarityError: the surroundings do not let it go on; whatever is in flight then stays recorded
         """
+        began = self._monotonic()
         while True:
             now = self._clock()
             actions = [(image, self._action(image, now)) for image in self._images if image.end is None]
             busy = [(image, action) for image, action in actions if not isinstance(action, adoption.Wait)]
-            if not busy:
+            if not busy or self._monotonic() - began > _SLICE:
                 return self._progress(actions, now)
             await self._do(busy)
 
@@ -169,7 +176,7 @@ class Engine:
         return action
 
     def _progress(self, actions: list[tuple[Tracked, Action]], now: float) -> Progress:
-        waits = [(image, action.until) for image, action in actions if isinstance(action, adoption.Wait)]
+        waits = [(image, action.until if isinstance(action, adoption.Wait) else now) for image, action in actions]
         if not waits:
             return Progress((), (), None, now)
         sent = [image for image, _ in waits if _in_flight(image)]
@@ -181,6 +188,7 @@ class Engine:
             look_at=min(until for _, until in waits),
             useful_at=min(_useful_at(image, until, now) for image, until in waits),
             sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
+            to_submit=any(not _in_flight(image) for image, _ in waits),
             silent_at=min((self._silent_at(image, now) for image in known), default=float("inf")),
         )
 
@@ -191,6 +199,9 @@ class Engine:
 
     async def _do(self, busy: Sequence[tuple[Tracked, Action]]) -> None:
         """Do what was decided, what goes to the API in arrays."""
+        for image, _ in busy:
+            if image.acknowledged is not None and image.view.attempt is not None:
+                await self._guarded(image, self._acknowledged(image, image.acknowledged[1]))
         asks = [image for image, action in busy if isinstance(action, adoption.AskResponse)]
         details = [image for image, action in busy if isinstance(action, adoption.AskDetails)]
         posts = [image for image, action in busy if isinstance(action, adoption.Buy | adoption.SendAgain)]
@@ -236,25 +247,31 @@ class Engine:
             case adoption.LookAtStaging():
                 await asyncio.to_thread(self._landing.look_at_staging, image, self._clock())
             case adoption.Promote():
-                end = await asyncio.to_thread(self._landing.promote, image)
-                await self._settle(image, end)
+                await self._promote(image)
             case adoption.Recover():
                 await self._landing.recover(image, self._client)
             case adoption.End(outcome, failure):
-                now = self._clock()
-                cost = image.cost_microusd
-                await self._note(image, lambda r: r.ended(outcome, now, failure=failure, cost_microusd=cost))
+                now, n, cost = self._clock(), image.attempt.n, image.cost_microusd
                 self._log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
+                await self._note(image, lambda r: r.ended(n, outcome, now, failure=failure, cost_microusd=cost))
                 pause = self._pace.backoff(image.view.in_round, self._jitter())
-                image.view = replace(image.view, staged="empty", send_at=max(image.view.send_at, now + pause))
+                image.view = replace(image.view, send_at=max(image.view.send_at, now + pause))
             case adoption.Finish(outcome, failure):
                 await self._settle(image, self._landing.finished(image, outcome, failure))
             case _:
                 raise TypeError(f"{action!r} is for an array")
 
     async def _note(self, image: Tracked, change: Callable[[Any], Any]) -> None:
-        record = await asyncio.to_thread(self._ledger.note, image.item, change)
+        record = await asyncio.to_thread(self._ledger.note, image.item, change, image.record)
         image.know(record, self._ledger.may_claim_at(record))
+
+    async def _promote(self, image: Tracked) -> None:
+        try:
+            end = await asyncio.to_thread(self._landing.promote, image)
+        except ClarityError:
+            image.view = replace(image.view, staged=None)  # whatever was verified may not be there any more
+            raise
+        await self._settle(image, end)
 
     async def _settle(self, image: Tracked, end: ItemEnd) -> None:
         """Write down how it ended, in one update, and be done with the image."""
@@ -279,8 +296,8 @@ class Engine:
         def change(record: Any) -> Any:  # noqa: ANN401 - a TaskRecord; the import would be for this line alone
             if outcome is not None:
                 kept = end.uri if outcome == "undelivered" else None
-                record = record.ended(outcome, now, failure=end.failure, cost_microusd=cost, kept=kept)
-            return record.run_ended(self._run.key, run_end)
+                record = record.ended(attempt.n, outcome, now, failure=end.failure, cost_microusd=cost, kept=kept)
+            return record.run_ended(self._run.place or self._run.key, run_end)
 
         await self._note(image, change)
         image.end = end
@@ -303,6 +320,10 @@ class Engine:
             view = replace(image.view, look_at=now + self._pace.next_look(age, None))
             if look.status == "success" and view.succeeded_at is None:
                 view = replace(view, succeeded_at=now)
+            if look.status != "silent":
+                view = replace(view, heard_at=now, silent_since=None)
+            elif view.silent_since is None:
+                view = replace(view, silent_since=now)
             image.view = replace(view, response=look) if which == "response" else replace(view, details=look)
         if reply.stop is not None and any(image.view.staged != "ready" for image in images):
             raise reply.stop
@@ -313,22 +334,30 @@ class Engine:
         attempt = image.attempt
         if not any(look.status in ("processing", "success") for look in looks):
             return
-        now = self._clock()
+        n, now = attempt.n, self._clock()
         if attempt.outcome == "lost":
             self._log.info("Task %s was lost and is found: the service knows it.", attempt.task_uuid)
-            await self._note(image, lambda r: r.reopened().acknowledged(now))
+            await self._note(image, lambda r: r.reopened(n).acknowledged(n, now))
         elif attempt.acknowledged_at is None and attempt.outcome is None:
-            await self._note(image, lambda r: r.acknowledged(now))
+            await self._acknowledged(image, now)
+
+    async def _acknowledged(self, image: Tracked, now: float) -> None:
+        """Know it at once, and write it down; a write that fails is repeated before anything else is done."""
+        n = image.attempt.n
+        image.acknowledged = (n, now)
+        image.know(image.record, image.view.may_claim_at)
+        await self._note(image, lambda r: r.acknowledged(n, now))
 
     async def _post(self, images: list[Tracked]) -> None:
         """Make the requests, claim them, send those that were granted, and drop their URLs."""
         ready: list[tuple[Tracked, Request]] = []
         for image in images:
             await self._guarded(image, self._prepare(image, ready))
-        for image, request in ready:
+        for image, _ in ready:
             if self._monotonic() - image.claimed_at > self._rules.lease:
-                await self._guarded(image, self._confirm(image))
-        ready = [(image, request) for image, request in ready if image.view.claimed]
+                await self._guarded(image, self._renew(image))
+        fresh = self._monotonic() - self._rules.lease
+        ready = [(image, request) for image, request in ready if image.view.claimed and image.claimed_at >= fresh]
         if not ready or self._stopped:
             return
         reply = await self._client.submit([request.task for _, request in ready])
@@ -341,14 +370,15 @@ class Engine:
             raise reply.stop
 
     async def _prepare(self, image: Tracked, ready: list[tuple[Tracked, Request]]) -> None:
+        if not image.item.sendable:
+            raise ClarityInputError(messages.SOURCE_CHANGED)
         if image.item.pixels is None:
             image.item, warnings = await asyncio.to_thread(self._requests.inspect, image.item)
             for warning in warnings:
                 self._log.warning("%s", warning)
         attempt = self._attempt(image)
-        request = await asyncio.to_thread(
-            self._requests.make, image.item, attempt.task_uuid, self._landing.staging_of(image.item, attempt.n)
-        )
+        staging = GsUri.parse(attempt.staging)  # where we look for it, whatever workspace= says by now
+        request = await asyncio.to_thread(self._requests.make, image.item, attempt.task_uuid, staging)
         attempt = attempt.model_copy(
             update={"endpoint_expires_at": request.endpoint_expires_at, "submit_timeout": self._submit_timeout}
         )
@@ -367,13 +397,15 @@ class Engine:
             task_uuid=task_uuid(image.item.identity, n),
             staging=str(self._landing.staging_of(image.item, n)),
             run_key=self._run.key,
+            place=self._run.place or self._run.key,
             round=self._run.round_number,
+            seen=image.seen,
             submit_timeout=self._submit_timeout,
         )
 
     async def _claim(self, image: Tracked, attempt: Attempt, request: Request) -> None:
         at = self._monotonic()
-        claim = await asyncio.to_thread(self._ledger.claim, image.item, attempt)
+        claim = await asyncio.to_thread(self._ledger.claim, image.item, attempt, image.record)
         new = image.view.attempt is None or image.view.attempt.n != attempt.n
         image.know(claim.record, self._ledger.may_claim_at(claim.record))
         if new and claim.granted:
@@ -384,31 +416,39 @@ class Engine:
             image.forget_looks()
             self._log.info("Another run is sending task %s: this one follows it.", request.task.task_uuid)
 
-    async def _confirm(self, image: Tracked) -> None:
-        """Read again whether a claim that has aged still stands; a zombie that wakes sends nothing."""
+    async def _renew(self, image: Tracked) -> None:
+        """Renew a claim that has aged; a zombie that wakes sends nothing."""
         at = self._monotonic()
-        holds = await asyncio.to_thread(self._ledger.holds, image.item, image.attempt)
-        image.view = replace(image.view, claimed=holds)
+        claim = await asyncio.to_thread(self._ledger.renew, image.item, image.attempt)
+        image.know(claim.record, self._ledger.may_claim_at(claim.record))
+        image.view = replace(image.view, claimed=claim.granted)
         image.claimed_at = at
-        if not holds:
+        if not claim.granted:
             image.forget_looks()
 
     async def _sent(self, image: Tracked, outcome: SubmitOutcome, now: float, pause: float) -> None:
         """Take over what became of a POST."""
         image.view = replace(image.view, claimed=False, look_at=now + self._pace.next_look(0.0, None))
+        n, first = image.attempt.n, image.attempt.sent_at == image.attempt.last_sent_at
         match outcome.status:
             case "accepted" | "conflict":
                 image.view = replace(image.view, response=None, details=None)
                 if outcome.status == "conflict":
                     self._log.info("Task %s was accepted before: adopted, not bought again.", outcome.task_uuid)
-                await self._note(image, lambda r: r.acknowledged(now))
-            case "failed":
+                await self._acknowledged(image, now)
+            case "failed" if first:
                 failure = failure_of(outcome.error) if outcome.error is not None else None
                 image.view = replace(image.view, response=adoption.Look("failed", now, failure=failure))
+            case "failed":
+                # It says why this POST was refused; an earlier one may have been accepted all the same.
+                image.forget_looks()
+                image.view = replace(image.view, no_resend=True)
+                said = outcome.error.message if outcome.error is not None else "no reason given"
+                self._log.warning("Task %s is not sent again: %s", outcome.task_uuid, said)
             case "refused":
                 image.view = replace(image.view, send_at=now + pause)
                 image.forget_looks()
-                await self._note(image, lambda r: r.refused())
+                await self._note(image, lambda r: r.refused(n))
             case "unknown":
                 image.view = replace(image.view, send_at=now + pause, look_at=now + self._rules.resubmit_after)
                 image.forget_looks()

@@ -19,6 +19,7 @@ class Item:
     :param parameters: what is bought
     :param content_key: digest of all of these, see :mod:`~airflow_provider_clarity.batch.identity`
     :param identity: digest of content key and salt
+    :param sendable: whether ``source`` is what the identity was made of; else it must not be sent under it
     :param pixels: width and height of the source, EXIF orientation applied; None where nobody looked yet, or can
     """
 
@@ -29,6 +30,7 @@ class Item:
     content_key: str
     identity: str
     pixels: tuple[int, int] | None = None
+    sendable: bool = True
 
     @property
     def extension(self) -> str:

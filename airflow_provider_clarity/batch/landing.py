@@ -44,12 +44,14 @@ class Landing:
 
     :param store: of the workspace and the destination
     :param run_key: whose work it is
+    :param place: run key and map index: who pays
     :param allowed_image_hosts: where a picture may be fetched from in a recovery
     """
 
     store: ObjectStore
     workspace: Workspace
     run_key: str
+    place: str = ""
     if_exists: IfExists = "skip"
     verify: Verify = "lenient"
     allowed_image_hosts: tuple[str, ...] = ()
@@ -64,8 +66,7 @@ class Landing:
         proven = Provenance.from_metadata(found.metadata) if found is not None else None
         ours = proven is not None and proven.has_source(image.item.source.recorded)
         image.occupant = proven if ours else None
-        if image.seen is None:  # what the purchase was decided upon; what came later is not replaced
-            image.seen = found.generation if found is not None else 0
+        image.seen = found.generation if found is not None else 0
         occupant = Occupant() if found is not None else None
         if proven is not None and ours:
             mine = proven.was_bought_by(self.run_key)
@@ -95,7 +96,7 @@ class Landing:
             case Broken(reason, generation):
                 image.broken_generation = generation
                 image.notes = (*image.notes, f"the uploaded file was refused: {reason}")
-                image.view = replace(image.view, staged="broken", staged_at=now)
+                image.view = replace(image.view, staged="broken", staged_at=now, refused=reason)
 
     def promote(self, image: Tracked) -> ItemEnd:
         """Give the verified picture its final name."""
@@ -108,7 +109,7 @@ class Landing:
             self._provenance(image, image.staged),
             if_exists=self.if_exists,
             workspace=self.workspace,
-            seen=image.seen,
+            seen=image.attempt.seen,  # what the purchase was decided upon; what came later is not replaced
         )
         return self._end_of(image, image.staged, promotion)
 
@@ -172,7 +173,7 @@ class Landing:
     def _end_of(self, image: Tracked, staged: Staged, promotion: Promotion) -> ItemEnd:
         image.promotion = promotion
         attempt = image.attempt
-        ours = attempt.run_key == self.run_key
+        ours = attempt.place == (self.place or self.run_key)
         outcome: Outcome = "recovered" if image.recovered else "delivered"
         if promotion.kind in ("already", "superseded") and not ours:
             outcome = "done"
@@ -198,7 +199,7 @@ class Landing:
         uri = str(image.item.destination)
         if proven is None:
             return ItemEnd("done", uri)
-        mine = proven.was_bought_by(self.run_key)
+        mine = proven.was_bought_by(self.run_key) and not self._paid_elsewhere(image, proven)
         return ItemEnd(
             "delivered" if mine else "done",
             uri,
@@ -207,14 +208,21 @@ class Landing:
             cost_microusd=proven.cost_microusd if mine else 0,
         )
 
+    def _paid_elsewhere(self, image: Tracked, proven: Provenance) -> bool:
+        """Whether another map index of this run bought it: then its cost is not told twice."""
+        attempts = image.record.attempts if image.record is not None else ()
+        bought = [attempt.place for attempt in attempts if attempt.task_uuid == proven.task_uuid]
+        return bool(bought) and bought[0] != (self.place or self.run_key)
+
     def _cost(self, image: Tracked) -> int | None:
         """Return what this run paid, failed attempts included; nothing for what another one bought."""
         if image.record is None or image.record.last is None:
             return 0
-        ours = [attempt for attempt in image.record.attempts if attempt.run_key == self.run_key]
+        place = self.place or self.run_key
+        ours = [attempt for attempt in image.record.attempts if attempt.place == place]
         before = sum(attempt.cost_microusd or 0 for attempt in ours if attempt is not image.record.last)
         last = image.record.last
-        if last.run_key != self.run_key:
+        if last.place != place:
             return before
         cost = image.cost_microusd if image.cost_microusd is not None else last.cost_microusd
         if cost is None and last.outcome == "failed":

@@ -15,9 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import ValidationError
+
+from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.record import VERSION, Attempt, TaskRecord, may_take_over
-from airflow_provider_clarity.exceptions import ClarityFencedError
+from airflow_provider_clarity.exceptions import ClarityFencedError, ClarityLostError
 from airflow_provider_clarity.storage.delivery import Workspace
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
@@ -48,15 +51,15 @@ class Ledger(Protocol):
         """Return all that is known of the item's purchases, None where nothing is."""
         ...
 
-    def claim(self, item: Item, attempt: Attempt) -> Claim:
+    def claim(self, item: Item, attempt: Attempt, known: TaskRecord | None = None) -> Claim:
         """Write down that ``attempt`` is about to be sent, for the first time or again, if we may."""
         ...
 
-    def holds(self, item: Item, attempt: Attempt) -> bool:
-        """Read again whether a claim that was granted a while ago still stands."""
+    def renew(self, item: Item, attempt: Attempt) -> Claim:
+        """Renew a claim that has aged before its POST left."""
         ...
 
-    def note(self, item: Item, change: Change) -> TaskRecord:
+    def note(self, item: Item, change: Change, known: TaskRecord | None = None) -> TaskRecord:
         """Apply a change to the record, again on a newer one where somebody was faster."""
         ...
 
@@ -89,36 +92,49 @@ class RecordLedger:
         """Read the record."""
         return self._load(record_uri(item))[0]
 
-    def claim(self, item: Item, attempt: Attempt) -> Claim:
-        """Write the attempt, or one more POST of it, if nobody else may be about to."""
+    def claim(self, item: Item, attempt: Attempt, known: TaskRecord | None = None) -> Claim:
+        """Write the attempt, or one more POST of it, if nobody else may be about to.
+
+        :param known: the record as it was last seen; it is written anew where somebody deleted it meanwhile
+        """
         uri = record_uri(item)
         for _ in range(_RACES):
-            record, generation = self._load(uri)
+            stored, generation = self._load(uri)
+            record = stored if stored is not None else known
             now = self._clock()
             wanted = self._claimed(record, item, attempt, now)
             if wanted is None:
-                assert record is not None  # noqa: S101 - nothing is denied where there is no record
-                return Claim(granted=False, record=record)
+                return Claim(granted=False, record=record or self._blank(item))
             if self._save(uri, wanted, generation):
                 if self._trace is not None and (record is None or record.last != attempt):
                     leave_trace(self._store, self._trace, uri)
                 return Claim(granted=True, record=wanted)
         raise _crowded(uri)
 
-    def holds(self, item: Item, attempt: Attempt) -> bool:
-        """Look whether the record still says that we are about to send this attempt."""
-        record, _ = self._load(record_uri(item))
-        last = record.last if record is not None else None
-        if record is None or last is None or record.owner != self._owner:
-            return False
-        return (last.n, last.outcome, last.acknowledged_at) == (attempt.n, None, None)
-
-    def note(self, item: Item, change: Change) -> TaskRecord:
-        """Apply the change, however often somebody else is faster."""
+    def renew(self, item: Item, attempt: Attempt) -> Claim:
+        """Write the claim with the time it is now, if it is still ours: until then others keep away."""
         uri = record_uri(item)
         for _ in range(_RACES):
             record, generation = self._load(uri)
-            changed = change(record if record is not None else self._blank(item))
+            last = record.last if record is not None else None
+            if record is None or last is None:
+                return Claim(granted=False, record=self._blank(item))
+            if record.owner != self._owner or (last.n, last.outcome, last.acknowledged_at) != (attempt.n, None, None):
+                return Claim(granted=False, record=record)
+            wanted = record.renewed(attempt.n, self._clock())
+            if self._save(uri, wanted, generation):
+                return Claim(granted=True, record=wanted)
+        raise _crowded(uri)
+
+    def note(self, item: Item, change: Change, known: TaskRecord | None = None) -> TaskRecord:
+        """Apply the change, however often somebody else is faster.
+
+        :param known: as in :meth:`claim`
+        """
+        uri = record_uri(item)
+        for _ in range(_RACES):
+            record, generation = self._load(uri)
+            changed = change(record or known or self._blank(item))
             if changed == record or self._save(uri, changed, generation):
                 return changed
         raise _crowded(uri)
@@ -140,7 +156,7 @@ class RecordLedger:
         if now < self.may_claim_at(record):
             return None
         return record.owned(self._owner, now).sent_again(
-            now, submit_timeout=attempt.submit_timeout, endpoint_expires_at=attempt.endpoint_expires_at
+            attempt.n, now, submit_timeout=attempt.submit_timeout, endpoint_expires_at=attempt.endpoint_expires_at
         )
 
     def _blank(self, item: Item) -> TaskRecord:
@@ -158,7 +174,7 @@ class RecordLedger:
 
     def _load(self, uri: GsUri) -> tuple[TaskRecord | None, int]:
         found = self._store.read_json(uri)
-        return (None, 0) if found is None else (TaskRecord.model_validate(found.value), found.generation)
+        return (None, 0) if found is None else (read_record(uri, found.value), found.generation)
 
     def _save(self, uri: GsUri, record: TaskRecord, generation: int) -> bool:
         """Write the record over the generation it was read at; False where somebody was faster.
@@ -194,7 +210,23 @@ def follow_trace(store: ObjectStore, trace: GsUri) -> tuple[GsUri, TaskRecord] |
         return None
     uri = GsUri.parse(str(found.value["record"]))
     record = store.read_json(uri)
-    return None if record is None else (uri, TaskRecord.model_validate(record.value))
+    return None if record is None else (uri, read_record(uri, record.value))
+
+
+def read_record(uri: GsUri, value: object) -> TaskRecord:
+    """Read a stored record.
+
+    :raises ClarityLostError: it is damaged, or a newer version of this package wrote it: who cannot read what was
+        bought buys nothing
+    """
+    version = value.get("v") if isinstance(value, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise ClarityLostError(messages.unreadable(str(uri), f"a newer version of this package wrote it (v {version})"))
+    try:
+        return TaskRecord.model_validate(value)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "all of it" for one in error.errors()})[:3])
+        raise ClarityLostError(messages.unreadable(str(uri), f"it is damaged ({fields})")) from None
 
 
 def record_uri(item: Item) -> GsUri:

@@ -4,6 +4,32 @@ from __future__ import annotations
 
 from airflow_provider_clarity.batch.record import Attempt, Failure
 
+
+def unreadable(uri: str, why: str) -> str:
+    """Say that a task record cannot be read."""
+    return (
+        f"The task record {uri} cannot be read: {why}. Nothing was sent, since it cannot be told what was bought. "
+        "Upgrade this package where a newer one wrote the record; else restore the object, or delete it once you have "
+        "looked up the task in the Runware dashboard."
+    )
+
+
+def refused_picture(attempt: Attempt, why: str) -> Failure:
+    """Say that a paid picture is there and was refused."""
+    return Failure(
+        kind="delivery",
+        message=f"The picture of task {attempt.task_uuid} was paid, and refused: {why}. It is not bought again unasked."
+        f" It lies at {attempt.staging}. Copy it from there, or clear the task to buy it again; where only its size is "
+        'odd, verify="lenient" delivers it.',
+    )
+
+
+SOURCE_CHANGED = (
+    "The source is another than the one that was bought: the parameter, or what its template renders to, has changed. "
+    "Nothing more was sent. What is in flight stays paid. Clear the task to begin with the new source."
+)
+"""A resumed task renders to another source."""
+
 UNNAMED = Failure(kind="provider", message="The service reported a failure without saying which.", retryable=True)
 """A failure that the service gave no reason for."""
 

@@ -74,19 +74,31 @@ def round_of(end: RunEnd | None, max_tries: int) -> Round:
 
 
 def may_buy_again(
-    attempt: Attempt, *, run_key: str, round_number: int, in_round: int, max_attempts: int, on_lost: OnLost
+    attempt: Attempt,
+    *,
+    run_key: str,
+    round_number: int,
+    in_round: int,
+    max_attempts: int,
+    on_lost: OnLost,
+    followed: bool = False,
 ) -> bool:
     """Decide whether another purchase may follow an attempt that has an outcome, whose picture cannot be had any more.
 
+    What may have been paid for nothing (lost, or never landed) is bought again only when a person asked.
+
     :param attempt: the last one
-    :param in_round: purchases that this round has made
+    :param in_round: purchases that this round has made or followed
+    :param followed: whether this try was there when it ended: then its end is this round's, whoever bought it
     """
-    ours_now = (attempt.run_key, attempt.round) == (run_key, round_number)
-    if attempt.outcome == "lost":
-        asked = on_lost == "buy_again" or (round_number > 0 and not ours_now)
-        return asked and in_round < max_attempts
     if in_round >= max_attempts:
         return False
+    ours_now = followed or (attempt.run_key, attempt.round) == (run_key, round_number)
+    cleared = round_number > 0 and not ours_now
+    if attempt.outcome == "lost":
+        return on_lost == "buy_again" or cleared
+    if attempt.outcome == "failed" and attempt.failure is not None and attempt.failure.kind == "delivery":
+        return cleared
     if attempt.outcome == "failed" and ours_now:
         return attempt.failure is not None and attempt.failure.retryable
     return True

@@ -1,7 +1,8 @@
 """The task record: all that is known of the purchases of one identity, as it is stored in the bucket.
 
 Invariants: attempts are counted from 1 without a gap and only grow; a new one begins only when the last has an outcome;
-an outcome, once written, stays. The record holds no key, no presigned URL and no picture. ``v`` is its version: a
+an outcome, once written, stays; every change names the attempt it is about, so that what was seen of one is never
+written down for another. The record holds no key, no presigned URL and no picture. ``v`` is its version: a
 fixture of each released version loads for ever, and what a newer version added is carried through unread.
 """
 
@@ -37,8 +38,10 @@ class Attempt(_Stored):
 
     :param n: counted from 1
     :param staging: where the service uploads to
-    :param run_key: who recorded the intent first: the cost is theirs
+    :param run_key: who recorded the intent first
+    :param place: the run key and the map index: the cost is theirs
     :param round: the round of that run key
+    :param seen: generation at the final name when the purchase was decided; 0 for nothing
     :param submit_timeout: seconds after which a POST of this attempt cannot be on its way any more
     :param sent_at: of the first POST; written before it leaves
     :param last_sent_at: of the last POST
@@ -51,7 +54,9 @@ class Attempt(_Stored):
     task_uuid: UUID
     staging: str
     run_key: str
+    place: str = ""
     round: int = 0
+    seen: int | None = None
     submit_timeout: float
     sent_at: float | None = None
     last_sent_at: float | None = None
@@ -118,30 +123,45 @@ class TaskRecord(_Stored):
         """Return the record with this owner."""
         return self if self.owner == owner else self.model_copy(update={"owner": owner, "owner_since": now})
 
-    def sent_again(self, now: float, *, submit_timeout: float, endpoint_expires_at: float | None) -> TaskRecord:
-        """Return the record with one more POST of the open attempt."""
-        last = self._open()
-        return self._with_last(
-            sent_at=last.sent_at if last.sent_at is not None else now,
+    def attempt(self, n: int) -> Attempt:
+        """Return attempt ``n``. ValueError where there is none."""
+        if not 1 <= n <= len(self.attempts):
+            raise ValueError(f"the record has no attempt {n}")
+        return self.attempts[n - 1]
+
+    def sent_again(self, n: int, now: float, *, submit_timeout: float, endpoint_expires_at: float | None) -> TaskRecord:
+        """Return the record with one more POST of attempt ``n``. ValueError where it has ended."""
+        open_ = self._open(n)
+        return self._with(
+            n,
+            sent_at=open_.sent_at if open_.sent_at is not None else now,
             last_sent_at=now,
             submit_timeout=submit_timeout,
             endpoint_expires_at=endpoint_expires_at,
         )
 
-    def refused(self) -> TaskRecord:
-        """Return the record without the POST that was certainly not accepted, if it was the only one."""
-        last = self._open()
-        if last.acknowledged_at is not None or last.sent_at != last.last_sent_at:
-            return self
-        return self._with_last(sent_at=None, last_sent_at=None)
+    def renewed(self, n: int, now: float) -> TaskRecord:
+        """Return the record with the claim of attempt ``n`` of just now; its POST has not left yet."""
+        open_ = self._open(n)
+        only = open_.sent_at == open_.last_sent_at
+        return self._with(n, last_sent_at=now, sent_at=now if only else open_.sent_at)
 
-    def acknowledged(self, now: float) -> TaskRecord:
-        """Return the record with the last attempt known to the service."""
-        last = self._last()
-        return self if last.acknowledged_at is not None else self._with_last(acknowledged_at=now)
+    def refused(self, n: int) -> TaskRecord:
+        """Return the record without the POST of attempt ``n`` that was not accepted, if it was the only one."""
+        attempt = self.attempt(n)
+        if attempt.outcome is not None or attempt.acknowledged_at is not None:
+            return self
+        if attempt.sent_at != attempt.last_sent_at:
+            return self
+        return self._with(n, sent_at=None, last_sent_at=None)
+
+    def acknowledged(self, n: int, now: float) -> TaskRecord:
+        """Return the record with attempt ``n`` known to the service."""
+        return self if self.attempt(n).acknowledged_at is not None else self._with(n, acknowledged_at=now)
 
     def ended(
         self,
+        n: int,
         outcome: AttemptOutcome,
         now: float,
         *,
@@ -149,26 +169,28 @@ class TaskRecord(_Stored):
         cost_microusd: int | None = None,
         kept: str | None = None,
     ) -> TaskRecord:
-        """Return the record with the outcome of the last attempt.
+        """Return the record with the outcome of attempt ``n``, and of no other.
 
-        An outcome stays, but for two that found a better end: a *lost* or *failed* attempt whose picture turned up
+        An outcome stays, but for those that found a better end: a *lost* or *failed* attempt whose picture turned up
         later, and one that was delivered again because its output had gone.
         """
-        last = self._last()
-        if last.outcome is not None and outcome in ("failed", "lost"):
+        attempt = self.attempt(n)
+        if attempt.outcome is not None and outcome in ("failed", "lost"):
             return self
-        return self._with_last(
+        return self._with(
+            n,
             outcome=outcome,
             ended_at=now,
             failure=failure,
-            cost_microusd=last.cost_microusd if cost_microusd is None else cost_microusd,
+            cost_microusd=attempt.cost_microusd if cost_microusd is None else cost_microusd,
             kept=kept,
         )
 
-    def reopened(self) -> TaskRecord:
+    def reopened(self, n: int) -> TaskRecord:
         """Return the record with a lost attempt open again: the service was seen to know it after all."""
-        last = self._last()
-        return self._with_last(outcome=None, ended_at=None, failure=None) if last.outcome == "lost" else self
+        if self.attempt(n).outcome != "lost" or n != len(self.attempts):
+            return self
+        return self._with(n, outcome=None, ended_at=None, failure=None)
 
     def run_ended(self, run_key: str, end: RunEnd) -> TaskRecord:
         """Return the record with the end of a round of a run key."""
@@ -178,19 +200,15 @@ class TaskRecord(_Stored):
         """Count the purchases that a round of a run key has made."""
         return sum(1 for attempt in self.attempts if (attempt.run_key, attempt.round) == (run_key, round_))
 
-    def _last(self) -> Attempt:
-        if self.last is None:
-            raise ValueError("the record has no attempt yet")
-        return self.last
+    def _open(self, n: int) -> Attempt:
+        attempt = self.attempt(n)
+        if attempt.outcome is not None:
+            raise ValueError(f"attempt {n} has ended: {attempt.outcome}")
+        return attempt
 
-    def _open(self) -> Attempt:
-        last = self._last()
-        if last.outcome is not None:
-            raise ValueError(f"attempt {last.n} has ended: {last.outcome}")
-        return last
-
-    def _with_last(self, **changes: object) -> TaskRecord:
-        return self.model_copy(update={"attempts": (*self.attempts[:-1], self._last().model_copy(update=changes))})
+    def _with(self, n: int, **changes: object) -> TaskRecord:
+        changed = self.attempt(n).model_copy(update=changes)
+        return self.model_copy(update={"attempts": (*self.attempts[: n - 1], changed, *self.attempts[n:])})
 
 
 def may_take_over(record: TaskRecord, now: float, lease: float) -> float:

@@ -51,7 +51,7 @@ class Tracked:
     :param record: as last read or written
     :param staged: the verified picture in staging
     :param broken_generation: of what lies in staging and was refused; 0 for nothing
-    :param seen: generation at the final name when its verdict was made, 0 for nothing
+    :param seen: generation at the final name when it was last looked at, 0 for nothing
     :param promotion: what became of it
     :param notes: what a person should know
     :param image_url: where the service serves the picture; never shown
@@ -61,6 +61,8 @@ class Tracked:
     :param unanswered: look-ups in a row that the API did not answer
     :param failures: times in a row that something else around the image failed
     :param throttled: POSTs in a row that were not taken
+    :param acknowledged: the attempt that the service was seen to know, and when; kept until the record says so too
+    :param followed: attempts of others that this try saw open
     """
 
     item: Item
@@ -80,29 +82,70 @@ class Tracked:
     unanswered: int = 0
     failures: int = 0
     throttled: int = 0
+    acknowledged: tuple[int, float] | None = None
+    followed: set[int] = field(default_factory=set)
     end: ItemEnd | None = None
 
     def know(self, record: TaskRecord | None, may_claim_at: float) -> None:
-        """Take over what the record says."""
+        """Take over what the record says.
+
+        Where it tells of another attempt, or of an outcome that we did not know, whatever was seen before is of the
+        past: it says nothing of what is there now.
+        """
+        before, attempt = self.view.attempt, record.last if record else None
         self.record = record
-        view = self.view
-        self.view = replace(
-            view,
-            attempt=record.last if record else None,
-            in_round=record.attempts_in(view.run_key, view.round_number) if record else 0,
-            may_claim_at=may_claim_at,
-        )
         if record is not None and record.pixels is not None and self.item.pixels is None:
             self.item = replace(self.item, pixels=record.pixels)
+        if attempt is not None and self.acknowledged is not None and attempt.n == self.acknowledged[0]:
+            if attempt.acknowledged_at is None:
+                attempt = attempt.model_copy(update={"acknowledged_at": self.acknowledged[1]})
+            else:
+                self.acknowledged = None
+        if before is not None and attempt is not None and before.n != attempt.n:
+            self._another_attempt()
+        elif before is not None and attempt is not None and before.outcome != attempt.outcome:
+            self.view = replace(self.view, verdict=None, staged=None)
+        self._follow(attempt)
+        ours = record.attempts_in(self.view.run_key, self.view.round_number) if record else 0
+        ended = [n for n in self.followed if record is not None and record.attempt(n).outcome == "failed"]
+        self.view = replace(
+            self.view,
+            attempt=attempt,
+            in_round=ours + len(ended),
+            followed=attempt is not None and attempt.n in self.followed,
+            may_claim_at=may_claim_at,
+        )
+
+    def _follow(self, attempt: Attempt | None) -> None:
+        """Remember whose open attempts we saw: their end is ours too."""
+        key, number = self.view.run_key, self.view.round_number
+        if attempt is not None and attempt.outcome is None and (attempt.run_key, attempt.round) != (key, number):
+            self.followed.add(attempt.n)
+
+    def _another_attempt(self) -> None:
+        """Forget the last attempt: nothing that was seen of it is true of this one."""
+        self.forget_looks()
+        self.view = replace(self.view, unfetched=False, no_resend=False, asked_in_vain=False, refused="")
+        self.staged, self.image_url, self.cost_microusd, self.recovered = None, None, None, False
 
     def forget_looks(self) -> None:
         """After a POST, nothing that was seen before counts any more."""
-        self.view = replace(self.view, verdict=None, staged=None, response=None, details=None, succeeded_at=None)
+        self.view = replace(
+            self.view,
+            verdict=None,
+            staged=None,
+            response=None,
+            details=None,
+            succeeded_at=None,
+            heard_at=None,
+            silent_since=None,
+        )
 
     def begin(self) -> None:
-        """Begin a new attempt: nothing is known of it."""
-        self.view = replace(self.view, staged="empty", response=None, details=None, succeeded_at=None, unfetched=False)
-        self.staged, self.image_url, self.cost_microusd, self.recovered = None, None, None, False
+        """Begin a new attempt of our own: its name and its staging were just seen to be free."""
+        verdict, at = self.view.verdict, self.view.verdict_at
+        self._another_attempt()
+        self.view = replace(self.view, verdict=verdict, verdict_at=at, staged="empty")
 
     def look_of(self, state: TaskState, now: float) -> Look:
         """Turn an answer into what the decision needs, keeping the picture's address here."""

@@ -162,6 +162,8 @@ class UpscaleOperator(BaseOperator):
         """Take up what a trigger waited for. All it needs is in the event and in the bucket."""
         with failing_for_good():
             run, deadline = self._read(event)
+            if event is not None and event.get("message"):
+                self.log.warning("The triggerer could not wait: %s Looking from here.", event["message"])
             wiring, source, _ = self._wire(context)
             item = wiring.known_item(run, source)
             return self._go_on(context, wiring, item, deadline)
@@ -215,6 +217,7 @@ class UpscaleOperator(BaseOperator):
         return GsUri.parse(self.destination)
 
     def _go_on(self, context: Context, wiring: Wiring, item: Item, deadline: float) -> dict[str, Any]:
+        from airflow_provider_clarity.batch import messages  # noqa: PLC0415
         from airflow_provider_clarity.batch.engine import Run, result_of  # noqa: PLC0415
 
         # Airflow makes the link whenever a try ends, a deferral too: it leads to where the picture will be.
@@ -225,8 +228,10 @@ class UpscaleOperator(BaseOperator):
             self.log.info("This round is over since an earlier try: %s. Nothing is bought again.", this.repeats.outcome)
             if this.repeats.result is None:
                 raise _error(this.repeats.failure)
+            if not wiring.is_there(item):
+                raise _error(messages.GONE)
             return self._deliver(context, dict(this.repeats.result))
-        run = Run(wiring.key, this.number, max_tries)
+        run = Run(wiring.key, wiring.place, this.number, max_tries)
         paused, end = asyncio.run(self._drive(wiring, item, run, deadline))
         if paused is not None:
             self._defer(wiring, item, paused, deadline)

@@ -18,7 +18,7 @@ from airflow_provider_clarity.batch.engine import Engine, Log, Run
 from airflow_provider_clarity.batch.identity import content_key
 from airflow_provider_clarity.batch.item import Item, make_item
 from airflow_provider_clarity.batch.landing import Landing
-from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, record_uri
+from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, read_record, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
 from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
 from airflow_provider_clarity.batch.submission import BucketRequests
@@ -30,12 +30,16 @@ from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
 from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.inputs import InputVia
+from airflow_provider_clarity.storage.provenance import Provenance
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsSource, GsUri, Source, final_name
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+_PATIENCE = 30.0
+"""Seconds for one call with all its repeats: a stop waits for the call under way, and the engine repeats too."""
 
 
 def run_key(context: Context) -> str:
@@ -83,7 +87,7 @@ class Wiring:
         self.key = key
         self._signer = signer
         self._choices = choices
-        self._place = place
+        self.place = place
         self._owner = uuid.uuid4().hex
 
     @classmethod
@@ -102,7 +106,7 @@ class Wiring:
         settings = hook.get_settings()
         access = google_credentials(gcp_conn_id, impersonation_chain)
         client = client_of(access)
-        store = ObjectStore(client, user_project=user_project)
+        store = ObjectStore(client, user_project=user_project, patience=_PATIENCE)
         signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
         return cls(settings=settings, store=store, signer=signer, key=key, place=place, choices=choices)
 
@@ -116,7 +120,7 @@ class Wiring:
         if found is not None:
             record, last = found[1], found[1].last
             flying = last is not None and last.outcome is None and last.last_sent_at is not None
-            if flying or round_of(record.runs.get(self.key), max_tries).repeats is not None:
+            if flying or round_of(record.runs.get(self.place), max_tries).repeats is not None:
                 return _item_of(record, source)
         return self.new_item(source, destination, parameters)
 
@@ -149,14 +153,20 @@ class Wiring:
                 f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its "
                 "picture reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
             )
-        return _item_of(TaskRecord.model_validate(found.value), source)
+        return _item_of(read_record(GsUri.parse(record_uri_), found.value), source)
 
     def round_of(self, item: Item, max_tries: int) -> Round:
         """Read which round this try belongs to, and whether it is over."""
         found = self.store.read_json(record_uri(item))
-        record = TaskRecord.model_validate(found.value) if found is not None else None
+        record = read_record(record_uri(item), found.value) if found is not None else None
         ends: Mapping[str, RunEnd] = record.runs if record is not None else {}
-        return round_of(ends.get(self.key), max_tries)
+        return round_of(ends.get(self.place), max_tries)
+
+    def is_there(self, item: Item) -> bool:
+        """Whether the final name still carries what was bought for it."""
+        found = self.store.stat(item.destination)
+        proven = Provenance.from_metadata(found.metadata) if found is not None else None
+        return proven is not None and proven.identity == item.identity
 
     def record_of(self, item: Item) -> str:
         """Where the task record of an image lies."""
@@ -186,6 +196,7 @@ class Wiring:
                 self.store,
                 Workspace.for_destination(item.destination, choices.workspace),
                 run.key,
+                run.place,
                 if_exists=choices.if_exists,
                 verify=choices.verify,
                 allowed_image_hosts=self.settings.allowed_image_hosts,
@@ -211,7 +222,7 @@ class Wiring:
             parameters=parameters.canonical(),
         )
         root = Workspace.for_destination(destination).root
-        return root.child(f"runs/{self._place}/{rendered[:8]}/image.json")
+        return root.child(f"runs/{self.place}/{rendered[:8]}/image.json")
 
 
 def _item_of(record: TaskRecord, source: Source) -> Item:
@@ -224,4 +235,5 @@ def _item_of(record: TaskRecord, source: Source) -> Item:
         content_key=record.content_key,
         identity=record.identity,
         pixels=record.pixels,
+        sendable=source.recorded == record.source,
     )

@@ -166,6 +166,8 @@ def _keep(
 
 def _emptied(store: ObjectStore, staged: Staged, promotion: Promotion) -> Promotion:
     """Delete what was verified from staging; the picture is safe by now, so a failure is only worth a warning."""
+    if promotion.uri == staged.object.uri:
+        return promotion  # it was kept already, and is still where it is kept
     try:
         store.delete(staged.object.uri, generation=staged.object.generation)
     except ClarityError as error:

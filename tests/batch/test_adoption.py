@@ -91,11 +91,15 @@ class TestBeforeAnythingIsPaid:
 class TestAPictureInStaging:
     def test_it_is_promoted_once_its_cost_was_asked_for(self) -> None:
         """The final object says for ever what it cost; it cannot be asked later."""
-        here = view(staged="ready")
+        here = view(staged="ready", staged_at=NOW - 1)
         assert ask(here) == adoption.AskResponse()
         assert ask(replace(here, response=look("success"))) == adoption.AskDetails()
         assert ask(replace(here, response=look("success", priced=True))) == adoption.Promote()
         assert ask(replace(here, response=look("silent"), details=look("silent"))) == adoption.Promote()
+
+    def test_an_answer_from_before_the_picture_was_there_is_no_answer(self) -> None:
+        """While it was silent about the task it said nothing of its cost; now it may."""
+        assert ask(view(staged="ready", response=look("silent", at=NOW - 3))) == adoption.AskResponse()
 
     def test_a_service_that_does_not_answer_does_not_hold_it_up(self) -> None:
         """A cost is worth a question, not a picture."""
@@ -198,7 +202,18 @@ class TestSilence:
 
     def test_the_same_task_is_sent_again_when_all_was_looked_at(self) -> None:
         """Else a submit that never arrived would be lost."""
-        assert ask(view(response=look("silent"), details=look("silent"))) == adoption.SendAgain()
+        looked = view(response=look("silent", at=NOW), details=look("silent"))
+        assert ask(looked) == adoption.SendAgain()
+
+    def test_the_service_is_asked_last(self) -> None:
+        """Slow looks into storage must not age the answer that the POST rests on, nor spin for a fresh one."""
+        before = view(response=look("silent"), details=look("silent"))
+        assert ask(before) == adoption.AskResponse()
+
+    def test_a_refused_second_post_is_the_last(self) -> None:
+        """It says nothing of the first, which may be on its way; sending on would say nothing new."""
+        over = view(response=look("silent", at=NOW), details=look("silent"), no_resend=True, look_at=NOW + 1)
+        assert ask(replace(over, staged_at=NOW)) == adoption.Wait(NOW + 1)
 
     def test_an_archived_result_counts(self) -> None:
         """Else it would be sent, and perhaps bought, again."""
@@ -223,13 +238,16 @@ class TestSilence:
 
     def test_the_destination_is_looked_at_again(self) -> None:
         """The task may have been delivered by another run since."""
-        unseen = view(response=look("silent"), details=look("silent"), verdict_at=NOW - 2)
+        unseen = view(response=look("silent"), details=look("silent"), verdict_at=SENT - 1)
         assert ask(unseen) == adoption.LookAtDestination()
 
     def test_staging_is_looked_at_after_every_silent_answer(self) -> None:
         """What the service has forgotten may have been uploaded before it did."""
-        unseen = view(response=look("silent"), details=look("silent"), staged_at=NOW - 2)
+        known = attempt(acknowledged_at=SENT)
+        unseen = view(attempt=known, response=look("silent"), details=look("silent"), staged_at=NOW - 2)
         assert ask(unseen) == adoption.LookAtStaging()
+        unknown = view(response=look("silent"), details=look("silent"), staged_at=SENT - 1)
+        assert ask(unknown) == adoption.LookAtStaging()
 
     def test_a_follower_waits_for_the_owner(self) -> None:
         """Else two runners would send the same task."""
@@ -247,7 +265,11 @@ class TestSilence:
         """Never a silent second purchase."""
         late = SENT + RULES.item_timeout
         silent = view(
-            attempt=attempt(acknowledged_at=SENT), response=Look("silent", late - 1), staged_at=late, verdict_at=late
+            attempt=attempt(acknowledged_at=SENT),
+            response=Look("silent", late),
+            silent_since=late - RULES.silence_confirmed,
+            staged_at=late,
+            verdict_at=late,
         )
         assert ask(silent, late) == adoption.AskDetails()
         ended = ask(replace(silent, details=Look("silent", late)), late)
@@ -259,9 +281,30 @@ class TestSilence:
     def test_what_was_perhaps_never_sent_is_lost_after_the_window(self) -> None:
         """A crash between record and POST that is found a day later is intended to be lost."""
         old = attempt(sent_at=NOW - RULES.resubmit_window, last_sent_at=NOW - RULES.resubmit_window)
-        ended = ask(view(attempt=old, response=look("silent"), details=Look("silent", NOW)))
+        silent = view(
+            attempt=old,
+            response=look("silent", at=NOW),
+            silent_since=NOW - RULES.silence_confirmed,
+            details=Look("silent", NOW),
+            staged_at=NOW,
+        )
+        ended = ask(silent)
         assert isinstance(ended, adoption.End)
         assert "perhaps never sent" in ended.failure.message
+
+    def test_one_silent_answer_is_no_long_silence(self) -> None:
+        """A look-up that is answered with nothing once, long after the submit, says nothing."""
+        late = SENT + RULES.item_timeout + 100
+        once = view(
+            attempt=attempt(acknowledged_at=SENT),
+            response=Look("silent", late),
+            silent_since=late,
+            staged_at=late,
+            look_at=late + 5,
+        )
+        assert ask(once, late) == adoption.Wait(late + 5)
+        heard = replace(once, heard_at=late - 1, silent_since=late - RULES.silence_confirmed)
+        assert ask(heard, late) == adoption.Wait(late + 5)
 
 
 class TestAfterAnOutcome:
@@ -366,6 +409,10 @@ VIEWS = st.builds(
     staged_at=st.floats(NOW - 2000, NOW),
     attempt=st.none() | attempts(),
     asked_in_vain=st.booleans(),
+    heard_at=TIMES,
+    silent_since=TIMES,
+    followed=st.booleans(),
+    no_resend=st.booleans(),
     in_round=st.integers(0, 4),
     claimed=st.booleans(),
     may_claim_at=st.sampled_from([0.0, NOW + 30, float("inf")]),
@@ -401,6 +448,7 @@ def test_a_purchase_begins_only_where_nothing_open_or_ready_is_known(seen: View,
         in_round=seen.in_round,
         max_attempts=rules.max_attempts,
         on_lost=rules.on_lost,
+        followed=seen.followed,
     )
 
 
@@ -423,10 +471,12 @@ def test_a_second_post_leaves_only_after_every_look(seen: View, rules: Rules) ->
     assert seen.response is not None
     assert seen.response.status == "silent"
     assert NOW - seen.response.at <= rules.look_is_fresh
+    assert not seen.no_resend
+    assert seen.heard_at is None
     assert seen.details is not None
     assert seen.details.status not in ("success", "failed")
-    assert seen.staged_at >= seen.response.at
-    assert seen.verdict_at >= seen.response.at
+    assert last.last_sent_at <= seen.staged_at <= seen.response.at
+    assert last.last_sent_at <= seen.verdict_at <= seen.response.at
     assert seen.claimed or seen.may_claim_at <= NOW
 
 
@@ -445,7 +495,9 @@ def test_lost_is_said_only_after_the_whole_silence(seen: View, rules: Rules) -> 
     if isinstance(action, adoption.End) and action.outcome == "lost":
         assert seen.attempt is not None
         assert seen.attempt.last_sent_at is not None
-        assert NOW - seen.attempt.last_sent_at >= rules.item_timeout
+        news = (seen.attempt.last_sent_at, seen.attempt.acknowledged_at or 0.0, seen.heard_at or 0.0)
+        assert NOW - max(news) >= rules.item_timeout
+        assert NOW - (seen.silent_since or NOW) >= rules.silence_confirmed
         assert seen.response is not None
         assert seen.staged_at >= seen.response.at
         assert seen.verdict_at >= seen.response.at

@@ -24,8 +24,7 @@ from airflow_provider_clarity.storage.store import ObjectStore
 PATIENT = replace(QUICK, lease=0.2)
 TIMEOUT = 0.6
 EFFECTS = 8
-"""Claim, trace, POST, acknowledgement, rewrite, deletion from staging, outcome: the count is asserted, so that this list
-cannot rot."""
+"""Claim, trace, POST, acknowledgement, rewrite, deletion from staging, outcome: asserted, so that this cannot rot."""
 
 Side = Literal["before", "after"]
 

@@ -239,11 +239,11 @@ async def test_a_lost_task_that_turns_up_is_recovered(bench: Bench) -> None:
     bench.upload()
     bench.emulator.faults(
         [
-            {"operation": "poll", "fault": "forget", "times": 2},
+            {"operation": "poll", "fault": "forget", "times": 4},
             {"operation": "upload", "fault": "refuse_403", "times": 1},
         ]
     )
-    lost = await bench.run(bench.item(), rules=replace(QUICK, item_timeout=0.25))
+    lost = await bench.run(bench.item(), rules=replace(QUICK, item_timeout=0.25, silence_confirmed=0.1))
     assert lost.failure is not None
     assert lost.failure.kind == "lost"
     found = await bench.run(bench.item(), run=Run("dag/tomorrow/task"))

@@ -76,10 +76,18 @@ def attempt(outcome: AttemptOutcome, *, round_number: int = 0, run_key: str = "r
     )
 
 
-def allowed(last: Attempt, *, in_round: int = 1, round_number: int = 0, on_lost: OnLost = "fail") -> bool:
+def allowed(
+    last: Attempt, *, in_round: int = 1, round_number: int = 0, on_lost: OnLost = "fail", followed: bool = False
+) -> bool:
     """Ask for this run, three purchases a round."""
     return may_buy_again(
-        last, run_key="run", round_number=round_number, in_round=in_round, max_attempts=3, on_lost=on_lost
+        last,
+        run_key="run",
+        round_number=round_number,
+        in_round=in_round,
+        max_attempts=3,
+        on_lost=on_lost,
+        followed=followed,
     )
 
 
@@ -107,3 +115,19 @@ def test_a_picture_that_is_gone_may_be_bought_again(outcome: AttemptOutcome) -> 
     """Its output was deleted, and the service does not have it any more."""
     assert allowed(attempt(outcome), round_number=1, in_round=0)
     assert not allowed(attempt(outcome), in_round=3)
+
+
+def test_what_was_paid_and_never_landed_is_bought_again_by_a_clear_only() -> None:
+    """Else every day's run would pay for the same refused picture anew."""
+    kept = attempt("failed", run_key="yesterday")
+    assert kept.failure is not None
+    kept = kept.model_copy(update={"failure": kept.failure.model_copy(update={"kind": "delivery"})})
+    assert not allowed(kept, in_round=0)
+    assert allowed(kept, in_round=0, round_number=1)
+
+
+def test_who_followed_an_attempt_shares_its_end() -> None:
+    """Four runs that wait for one purchase must not each buy another when it is refused for good."""
+    assert not allowed(attempt("failed", run_key="other", retryable=False), in_round=0, followed=True)
+    assert allowed(attempt("failed", run_key="other"), in_round=1, followed=True)
+    assert not allowed(attempt("failed", run_key="other"), in_round=3, followed=True)

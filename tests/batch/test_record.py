@@ -51,17 +51,17 @@ def test_attempts_have_no_gap(n: int) -> None:
 
 def test_an_outcome_stays_but_for_a_better_one() -> None:
     """A late failure never hides a delivered picture; a picture that turned up ends a lost attempt well."""
-    delivered = record(attempt()).ended("delivered", 5.0, cost_microusd=1300)
-    assert delivered.ended("failed", 9.0, failure=Failure(kind="provider", message="late")) == delivered
-    lost = record(attempt()).ended("lost", 5.0)
-    found = lost.ended("recovered", 9.0, cost_microusd=1300).last
+    delivered = record(attempt()).ended(1, "delivered", 5.0, cost_microusd=1300)
+    assert delivered.ended(1, "failed", 9.0, failure=Failure(kind="provider", message="late")) == delivered
+    lost = record(attempt()).ended(1, "lost", 5.0)
+    found = lost.ended(1, "recovered", 9.0, cost_microusd=1300).last
     assert found is not None
     assert (found.outcome, found.cost_microusd, found.failure) == ("recovered", 1300, None)
 
 
 def test_a_known_cost_is_not_forgotten() -> None:
     """The second delivery of a picture costs nothing and knows nothing of its price."""
-    again = record(attempt()).ended("delivered", 5.0, cost_microusd=1300).ended("recovered", 9.0).last
+    again = record(attempt()).ended(1, "delivered", 5.0, cost_microusd=1300).ended(1, "recovered", 9.0).last
     assert again is not None
     assert again.cost_microusd == 1300
 
@@ -69,37 +69,49 @@ def test_a_known_cost_is_not_forgotten() -> None:
 def test_only_the_only_post_can_be_taken_back() -> None:
     """A refusal of the second POST says nothing of the first, which may have been accepted."""
     once = record(attempt(sent_at=1.0, last_sent_at=1.0))
-    taken_back = once.refused().last
+    taken_back = once.refused(1).last
     assert taken_back is not None
     assert taken_back.sent_at is None
     twice = record(attempt(sent_at=1.0, last_sent_at=2.0))
-    assert twice.refused() == twice
-    known = once.acknowledged(3.0)
-    assert known.refused() == known
+    assert twice.refused(1) == twice
+    known = once.acknowledged(1, 3.0)
+    assert known.refused(1) == known
 
 
 def test_a_lost_attempt_opens_again_when_it_is_seen() -> None:
     """And only a lost one."""
-    lost = record(attempt()).ended("lost", 5.0, failure=Failure(kind="lost", message="?"))
-    opened = lost.reopened().last
+    lost = record(attempt()).ended(1, "lost", 5.0, failure=Failure(kind="lost", message="?"))
+    opened = lost.reopened(1).last
     assert opened is not None
     assert (opened.outcome, opened.failure) == (None, None)
-    done = record(attempt()).ended("delivered", 5.0)
-    assert done.reopened() == done
+    done = record(attempt()).ended(1, "delivered", 5.0)
+    assert done.reopened(1) == done
+
+
+def test_a_change_touches_the_attempt_it_names_and_no_other() -> None:
+    """What was seen of the first attempt must never be written down for the second, which another run began since."""
+    two = record(attempt(1, outcome="failed"), attempt(2, sent_at=1.0, last_sent_at=1.0))
+    failure = Failure(kind="provider", message="of the first")
+    assert two.ended(1, "failed", 9.0, failure=failure) == two
+    assert two.acknowledged(1, 9.0).attempt(2) == two.attempt(2)
+    assert two.refused(1) == two
+    assert two.ended(1, "recovered", 9.0).attempt(2) == two.attempt(2)
+    lost = record(attempt(1, outcome="lost"), attempt(2))
+    assert lost.reopened(1) == lost
 
 
 def test_an_ended_attempt_is_not_sent_again() -> None:
     """Its UUID is used up."""
     with pytest.raises(ValueError, match="has ended"):
-        record(attempt(outcome="failed")).sent_again(1.0, submit_timeout=60.0, endpoint_expires_at=None)
+        record(attempt(outcome="failed")).sent_again(1, 1.0, submit_timeout=60.0, endpoint_expires_at=None)
     with pytest.raises(ValueError, match="no attempt"):
-        record().acknowledged(1.0)
+        record().acknowledged(1, 1.0)
 
 
 def test_the_first_post_keeps_its_time() -> None:
     """The window in which a UUID may be sent again counts from the first POST."""
-    sent = record(attempt()).sent_again(10.0, submit_timeout=30.0, endpoint_expires_at=99.0)
-    again = sent.sent_again(20.0, submit_timeout=30.0, endpoint_expires_at=109.0).last
+    sent = record(attempt()).sent_again(1, 10.0, submit_timeout=30.0, endpoint_expires_at=99.0)
+    again = sent.sent_again(1, 20.0, submit_timeout=30.0, endpoint_expires_at=109.0).last
     assert again is not None
     assert (again.sent_at, again.last_sent_at, again.endpoint_expires_at) == (10.0, 20.0, 109.0)
 
@@ -149,7 +161,7 @@ def test_every_released_record_loads_and_keeps_what_it_does_not_know(path: Path)
     """Workers of two versions write the same record: what the newer one added must survive the older one."""
     stored = json.loads(path.read_text())
     loaded = TaskRecord.model_validate(stored)
-    written = json.loads(loaded.acknowledged(1.0).model_dump_json())
+    written = json.loads(loaded.acknowledged(1, 1.0).model_dump_json())
     assert stored.items() <= {**written, "attempts": stored["attempts"]}.items()
     assert (
         stored["attempts"][0].items()

@@ -179,12 +179,67 @@ def test_an_ended_round_is_repeated_by_a_retry_and_opened_by_a_clear(workshop: W
 
 
 def test_a_delivered_round_is_repeated_by_a_retry(workshop: Workshop) -> None:
-    """A worker that died between delivery and its report: the next try reports, even if the object is gone since."""
+    """A worker that died between delivery and its report: the next try reports the same, cost included."""
     workshop.upload()
     ti = TaskInstance(max_tries=3)
     first = workshop.run(ti=ti)
-    workshop.client.bucket(workshop.bucket).blob("print/cat.jpg").delete()
     assert workshop.run(ti=ti) == first
+    assert workshop.counts() == [1]
+
+
+def test_a_round_is_not_green_without_its_picture(workshop: Workshop) -> None:
+    """A retry that finds the delivered picture gone says so; only a clear buys it again."""
+    workshop.upload()
+    workshop.run(ti=TaskInstance(max_tries=3))
+    workshop.client.bucket(workshop.bucket).blob("print/cat.jpg").delete()
+    with pytest.raises(AirflowFailException, match="gone"):
+        workshop.run(ti=TaskInstance(max_tries=3))
+    assert workshop.counts() == [1]
+    assert workshop.run(ti=TaskInstance(max_tries=7))["outcome"] == "recovered"
+    assert workshop.counts() == [1]
+
+
+def test_a_source_that_vanished_does_not_hide_what_is_in_flight(workshop: Workshop) -> None:
+    """The retry finds the purchase by what the run wrote down, not by the source as it is now."""
+    source = workshop.upload()
+    deferred(workshop)
+    workshop.client.bucket(workshop.bucket).blob(source.split("/", 3)[3]).delete()
+    assert workshop.run()["outcome"] == "delivered"
+    assert workshop.counts() == [1]
+
+
+def test_a_source_that_was_replaced_in_flight_is_not_bought_beside_it(workshop: Workshop) -> None:
+    """What was paid is delivered; the new source is for the next run."""
+    workshop.upload()
+    deferred(workshop)
+    workshop.upload(colour="red")
+    assert workshop.run()["outcome"] == "delivered"
+    assert workshop.counts() == [1]
+    assert workshop.run(ti=TaskInstance(run_id="next"), if_exists="update")["outcome"] == "delivered"
+    assert workshop.counts() == [1, 1]
+
+
+def test_what_was_paid_is_kept_where_its_name_was_taken_in_flight(workshop: Workshop) -> None:
+    """Somebody else's object is not overwritten, the paid picture is kept, and the task says where."""
+    workshop.upload()
+    deferred(workshop)
+    workshop.upload("print/cat.jpg")
+    with pytest.raises(AirflowFailException, match=r"kept at gs://.*/undelivered/"):
+        workshop.run()
+    kept = [blob.name for blob in workshop.client.list_blobs(workshop.bucket, prefix="_clarity/undelivered/")]
+    assert len(kept) == 1
+    assert workshop.counts() == [1]
+
+
+def test_the_same_image_mapped_twice_is_paid_once_and_counted_once(workshop: Workshop) -> None:
+    """Two map indexes of one run: one buys, the other finds it done."""
+    workshop.upload()
+    first = TaskInstance()
+    first.map_index = 0
+    second = TaskInstance()
+    second.map_index = 1
+    costs = [workshop.run(ti=first)["cost_usd"], workshop.run(ti=second)["cost_usd"]]
+    assert costs == [0.0013, 0.0]
     assert workshop.counts() == [1]
 
 

@@ -20,6 +20,7 @@ class TaskInstance:
     run_id: str = "run"
     task_id: str = "upscale"
     max_tries: int = 0
+    map_index: int = -1
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.system
 
 SERVICE_TIME = 7
 DAGS = {
-    "images.py": '''
+    "images.py": """
 from datetime import timedelta
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_provider_clarity.operators.upscale import UpscaleOperator
@@ -46,7 +46,7 @@ for name, deferrable in (("waiting", False), ("deferring", True)):
             deferrable=deferrable,
         ).expand(source=images())
     globals()[name] = dag
-''',
+""",
 }
 
 

@@ -89,13 +89,15 @@ async def test_it_may_wake_after_the_first_few(connection: EmulatorProcess) -> N
     assert (event["status"], event["settled"]) == ("settled", [str(done)])
 
 
-async def test_it_wakes_at_its_deadline(connection: EmulatorProcess) -> None:
+@pytest.mark.usefixtures("connection")
+async def test_it_wakes_at_its_deadline() -> None:
     """Airflow's own limits do not count while deferred."""
     event = await first_event(trigger(uuid.uuid4(), seconds=0.3))
     assert (event["status"], event["settled"]) == ("deadline", [])
 
 
-async def test_it_wakes_where_silence_would_be_too_long(connection: EmulatorProcess) -> None:
+@pytest.mark.usefixtures("connection")
+async def test_it_wakes_where_silence_would_be_too_long() -> None:
     """Only the worker can say what a silent task is; the task's own time goes on."""
     waiting = trigger(uuid.uuid4(), seconds=60, wake_at=time.time() + 0.3)
     event = await first_event(waiting)
@@ -105,7 +107,8 @@ async def test_it_wakes_where_silence_would_be_too_long(connection: EmulatorProc
 async def test_a_poll_that_fails_is_no_news(connection: EmulatorProcess) -> None:
     """A 503, a reset and an HTML page neither end the wait nor the task."""
     task = await bought(connection)
-    connection.faults([{"operation": "poll", "fault": fault, "times": 1} for fault in ("status_503", "reset_before", "html")])
+    kinds = ("status_503", "reset_before", "html")
+    connection.faults([{"operation": "poll", "fault": kind, "times": 1} for kind in kinds])
     event = await first_event(trigger(task))
     assert event["status"] == "settled"
     assert [fault["fired"] for fault in connection.faults()] == [1, 1, 1]
