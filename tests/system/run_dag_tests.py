@@ -16,14 +16,14 @@ subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, s
 def bag() -> Any:
     """Read the DAGs folder, and store what was read where Airflow 3 looks for it."""
     try:
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db  # noqa: PLC0415 - Airflow 3
     except ImportError:
-        from airflow.models.dagbag import DagBag
+        from airflow.models.dagbag import DagBag  # noqa: PLC0415 - Airflow 2
 
         found = DagBag(include_examples=False)
         found.sync_to_db()
         return found
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415 - Airflow 3
 
     manager = DagBundlesManager()
     manager.sync_bundles_to_db()
@@ -37,4 +37,6 @@ DAGS = bag()
 assert not DAGS.import_errors, DAGS.import_errors
 for dag_id, conf in json.loads(sys.argv[1]):
     run = DAGS.dags[dag_id].test(run_conf=conf)
-    print("RESULT", json.dumps({"dag": dag_id, "state": str(getattr(run.state, "value", run.state))}), flush=True)
+    result = {"dag": dag_id, "state": str(getattr(run.state, "value", run.state))}
+    sys.stdout.write(f"RESULT {json.dumps(result)}\n")
+    sys.stdout.flush()

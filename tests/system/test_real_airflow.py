@@ -96,23 +96,25 @@ class World:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """Everything, once."""
-    with EmulatorProcess("--service-time", str(SERVICE_TIME), buckets=["raw", "print"]) as emulator:
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("STORAGE_EMULATOR_HOST", emulator.storage_url)
-            credentials = service_account.Credentials.from_service_account_file(
-                emulator.service_account_file, scopes=["https://www.googleapis.com/auth/cloud-platform"]
-            )
-            client = storage.Client(project="emulator", credentials=credentials)
-            clarity = {"conn_type": "clarity", "password": emulator.api_key, "host": emulator.runware_url}
-            google = {"conn_type": "google_cloud_platform", "extra": {"key_path": emulator.service_account_file}}
-            connections = {
-                "AIRFLOW_CONN_CLARITY_DEFAULT": json.dumps(clarity),
-                "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
-                "STORAGE_EMULATOR_HOST": emulator.storage_url,
-            }
-            with real_airflow(DAGS, connections) as airflow:
-                yield World(airflow, emulator, client)
-            client.close()
+    with (
+        EmulatorProcess("--service-time", str(SERVICE_TIME), buckets=["raw", "print"]) as emulator,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("STORAGE_EMULATOR_HOST", emulator.storage_url)
+        credentials = service_account.Credentials.from_service_account_file(
+            emulator.service_account_file, scopes=["https://www.googleapis.com/auth/cloud-platform"]
+        )
+        client = storage.Client(project="emulator", credentials=credentials)
+        clarity = {"conn_type": "clarity", "password": emulator.api_key, "host": emulator.runware_url}
+        google = {"conn_type": "google_cloud_platform", "extra": {"key_path": emulator.service_account_file}}
+        connections = {
+            "AIRFLOW_CONN_CLARITY_DEFAULT": json.dumps(clarity),
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
+            "STORAGE_EMULATOR_HOST": emulator.storage_url,
+        }
+        with real_airflow(DAGS, connections) as airflow:
+            yield World(airflow, emulator, client)
+        client.close()
 
 
 FAULTS = {

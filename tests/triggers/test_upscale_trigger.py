@@ -19,9 +19,7 @@ from airflow_provider_clarity.runware.wire import UpscaleInputs, UpscaleTask
 from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PIXEL = "data:image/png;base64," + (
-    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg=="
-)
+PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg=="
 
 
 @pytest.fixture(scope="module")
