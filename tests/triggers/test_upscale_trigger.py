@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import time
 import uuid
@@ -13,13 +15,23 @@ from uuid import UUID
 
 import pytest
 from emulator_process import EmulatorProcess
+from PIL import Image
 
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.wire import UpscaleInputs, UpscaleTask
 from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg=="
+
+
+def picture() -> bytes:
+    """The smallest picture worth upscaling."""
+    out = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(out, "PNG")
+    return out.getvalue()
+
+
+PIXEL = "data:image/png;base64," + base64.b64encode(picture()).decode()
 
 
 @pytest.fixture(scope="module")
