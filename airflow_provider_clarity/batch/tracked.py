@@ -6,7 +6,7 @@ Invariant: nothing here does anything; the picture's address is held for a recov
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_clarity.batch.adoption import Look, LookStatus, View
 from airflow_provider_clarity.batch.item import Item
@@ -187,3 +187,18 @@ def failure_of(error: TaskError) -> Failure:
     """Turn the service's error into what is stored and told."""
     told = to_exception(error)
     return Failure(kind=error.kind, message=told.message, code=told.code, retryable=error.retryable)
+
+
+def result_of(end: ItemEnd) -> dict[str, Any] | None:
+    """Return the part of an end that a later try repeats, which is what the operator returns."""
+    if end.outcome == "failed":
+        return None
+    return {
+        "uri": end.uri,
+        "outcome": end.outcome,
+        "width": end.size[0] if end.size else None,
+        "height": end.size[1] if end.size else None,
+        "cost_usd": None if end.cost_microusd is None else end.cost_microusd / MICRO,
+        "seconds": round(end.seconds, 1),
+        "task_uuid": end.task_uuid,
+    }

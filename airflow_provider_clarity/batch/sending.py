@@ -1,0 +1,139 @@
+"""Sends what was decided to be sent: makes the requests, claims them, POSTs them in arrays, reads what became of them.
+
+Invariants: a POST leaves only within the lease of a claim that was granted and written; a request and its URLs live in
+:meth:`Sender.post` and nowhere else; an outcome that is not certain changes nothing but what to ask next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from airflow_provider_clarity.batch import adoption, messages
+from airflow_provider_clarity.batch.identity import task_uuid
+from airflow_provider_clarity.batch.record import Attempt
+from airflow_provider_clarity.batch.submission import Request
+from airflow_provider_clarity.batch.tracked import Tracked, failure_of
+from airflow_provider_clarity.batch.work import Work
+from airflow_provider_clarity.exceptions import ClarityInputError
+from airflow_provider_clarity.runware.client import SubmitOutcome
+from airflow_provider_clarity.storage.uris import GsUri
+
+
+class Sender:
+    """Sends tasks.
+
+    :param work: what the engine works with
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    async def post(self, images: list[Tracked]) -> None:
+        """Make the requests, claim them, send those that were granted, and drop their URLs."""
+        ready: list[tuple[Tracked, Request]] = []
+        for image in images:
+            await self._work.guarded(image, self._prepare(image, ready))
+        for image, _ in ready:
+            if self._work.monotonic() - image.claimed_at > self._work.rules.lease:
+                await self._work.guarded(image, self._renew(image))
+        fresh = self._work.monotonic() - self._work.rules.lease
+        ready = [(image, request) for image, request in ready if image.view.claimed and image.claimed_at >= fresh]
+        if not ready or self._work.stopped:
+            return
+        reply = await self._work.client.submit([request.task for _, request in ready])
+        now = self._work.clock()
+        for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
+            image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
+            pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
+            await self._work.guarded(image, self._sent(image, outcome, now, pause))
+        if reply.stop is not None:
+            raise reply.stop
+
+    async def _prepare(self, image: Tracked, ready: list[tuple[Tracked, Request]]) -> None:
+        if not image.item.sendable:
+            raise ClarityInputError(messages.SOURCE_CHANGED)
+        if image.item.pixels is None:
+            image.item, warnings = await asyncio.to_thread(self._work.requests.inspect, image.item)
+            for warning in warnings:
+                self._work.log.warning("%s", warning)
+        attempt = self._attempt(image)
+        staging = GsUri.parse(attempt.staging)  # where we look for it, whatever workspace= says by now
+        request = await asyncio.to_thread(self._work.requests.make, image.item, attempt.task_uuid, staging)
+        attempt = attempt.model_copy(
+            update={"endpoint_expires_at": request.endpoint_expires_at, "submit_timeout": self._work.submit_timeout}
+        )
+        await self._claim(image, attempt, request)
+        if image.view.claimed:
+            ready.append((image, request))
+
+    def _attempt(self, image: Tracked) -> Attempt:
+        """Return the attempt that is to be sent: the open one again, or the next."""
+        last = image.view.attempt
+        if last is not None and last.outcome is None:
+            return last
+        n = 1 if last is None else last.n + 1
+        return Attempt(
+            n=n,
+            task_uuid=task_uuid(image.item.identity, n),
+            staging=str(self._work.landing.staging_of(image.item, n)),
+            run_key=self._work.run.key,
+            place=self._work.run.place or self._work.run.key,
+            round=self._work.run.round_number,
+            seen=image.seen,
+            submit_timeout=self._work.submit_timeout,
+        )
+
+    async def _claim(self, image: Tracked, attempt: Attempt, request: Request) -> None:
+        at = self._work.monotonic()
+        claim = await asyncio.to_thread(self._work.ledger.claim, image.item, attempt, image.record)
+        new = image.view.attempt is None or image.view.attempt.n != attempt.n
+        image.know(claim.record, self._work.ledger.may_claim_at(claim.record))
+        if new and claim.granted:
+            image.begin()
+        image.view = replace(image.view, claimed=claim.granted)
+        image.claimed_at = at
+        if not claim.granted:
+            image.forget_looks()
+            self._work.log.info("Another run is sending task %s: this one follows it.", request.task.task_uuid)
+
+    async def _renew(self, image: Tracked) -> None:
+        """Renew a claim that has aged; a zombie that wakes sends nothing."""
+        at = self._work.monotonic()
+        claim = await asyncio.to_thread(self._work.ledger.renew, image.item, image.attempt)
+        image.know(claim.record, self._work.ledger.may_claim_at(claim.record))
+        image.view = replace(image.view, claimed=claim.granted)
+        image.claimed_at = at
+        if not claim.granted:
+            image.forget_looks()
+
+    async def _sent(self, image: Tracked, outcome: SubmitOutcome, now: float, pause: float) -> None:
+        """Take over what became of a POST."""
+        image.view = replace(image.view, claimed=False, look_at=now + self._work.pace.next_look(0.0, None))
+        n, first = image.attempt.n, image.attempt.sent_at == image.attempt.last_sent_at
+        match outcome.status:
+            case "accepted" | "conflict":
+                image.view = replace(image.view, response=None, details=None)
+                if outcome.status == "conflict":
+                    self._work.log.info("Task %s was accepted before: adopted, not bought again.", outcome.task_uuid)
+                await self._work.acknowledged(image, now)
+            case "failed" if first:
+                failure = failure_of(outcome.error) if outcome.error is not None else None
+                image.view = replace(image.view, response=adoption.Look("failed", now, failure=failure))
+            case "failed":
+                # It says why this POST was refused; an earlier one may have been accepted all the same.
+                image.forget_looks()
+                image.view = replace(image.view, no_resend=True)
+                said = outcome.error.message if outcome.error is not None else "no reason given"
+                self._work.log.warning("Task %s is not sent again: %s", outcome.task_uuid, said)
+            case "refused":
+                image.view = replace(image.view, send_at=now + pause)
+                image.forget_looks()
+                await self._work.note(image, lambda r: r.refused(n))
+            case "unknown":
+                image.view = replace(image.view, send_at=now + pause, look_at=now + self._work.rules.resubmit_after)
+                image.forget_looks()
+                self._work.log.warning(
+                    "The reply to the submit of task %s was lost. Asking whether it arrived; nothing is bought twice.",
+                    outcome.task_uuid,
+                )

@@ -1,0 +1,117 @@
+"""What the engine works with, and the few things that all of its parts do: note, hold, try again.
+
+Invariants: what is known is known at once and written down; what fails around one image is tried again later, a number
+of times in a row; a note names its attempt, and survives a record that somebody deleted meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_provider_clarity.batch.adoption import Rules
+from airflow_provider_clarity.batch.landing import Landing
+from airflow_provider_clarity.batch.ledger import Change, Clock, Ledger
+from airflow_provider_clarity.batch.submission import Requests
+from airflow_provider_clarity.batch.tracked import Tracked
+from airflow_provider_clarity.exceptions import ClarityError
+from airflow_provider_clarity.runware.client import ClarityClient
+from airflow_provider_clarity.runware.pace import backoff, next_look
+
+_TIMES_IN_A_ROW = 6
+"""How often in a row something around us may fail before the step gives up: with the backoff about a minute."""
+
+
+class Log(Protocol):
+    """What the engine needs of a logger: lines for the person who opens the task log."""
+
+    def info(self, msg: str, /, *args: Any) -> Any: ...  # noqa: ANN401, D102 - structlog returns what it likes
+    def warning(self, msg: str, /, *args: Any) -> Any: ...  # noqa: ANN401, D102
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Whose work it is.
+
+    :param key: the run key: DAG id, run id, task id
+    :param place: the run key and the map index: who pays, and whose round it is
+    :param round_number: from 0; a clear opens the next
+    :param max_tries: Airflow's ``ti.max_tries``, stored with the end of the round
+    """
+
+    key: str
+    place: str = ""
+    round_number: int = 0
+    max_tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait, in seconds: between two looks at a task of some age, and after the n-th failure in a row."""
+
+    next_look: Callable[[float, float | None], float] = next_look
+    backoff: Callable[[int, float], float] = backoff
+
+
+@dataclass(slots=True)
+class Work:
+    """Everything that one engine works with.
+
+    :param client: to the API
+    :param ledger: where purchases are written down before they are made
+    :param requests: makes the tasks with their presigned URLs
+    :param landing: looks at, verifies and promotes pictures
+    :param run: whose work it is
+    :param rules: the numbers of the decisions
+    :param submit_timeout: seconds after which a POST cannot be on its way any more: the client's timeout
+    :param pace: how long to wait
+    :param clock: epoch seconds
+    :param monotonic: seconds that no clock change moves
+    :param jitter: a number from 0 to 1
+    :param stopped: nothing more is submitted
+    """
+
+    client: ClarityClient
+    ledger: Ledger
+    requests: Requests
+    landing: Landing
+    run: Run
+    rules: Rules
+    log: Log
+    submit_timeout: float
+    pace: Pace
+    clock: Clock
+    monotonic: Clock
+    jitter: Callable[[], float]
+    stopped: bool = False
+
+    async def note(self, image: Tracked, change: Change) -> None:
+        """Write a change down, and take over what the record says then."""
+        record = await asyncio.to_thread(self.ledger.note, image.item, change, image.record)
+        image.know(record, self.ledger.may_claim_at(record))
+
+    async def acknowledged(self, image: Tracked, now: float) -> None:
+        """Know it at once, and write it down; a write that fails is repeated before anything else is done."""
+        n = image.attempt.n
+        image.acknowledged = (n, now)
+        image.know(image.record, image.view.may_claim_at)
+        await self.note(image, lambda r: r.acknowledged(n, now))
+
+    def hold(self, image: Tracked, times: int, at_least: float | None = None) -> None:
+        """Leave an image alone for a while, after so many failures in a row."""
+        image.paused_until = self.clock() + max(at_least or 0.0, self.pace.backoff(times, self.jitter()))
+
+    async def guarded(self, image: Tracked, work: Awaitable[None]) -> None:
+        """Do it; what fails around one image is tried again later, up to a number of times in a row."""
+        try:
+            await work
+        except ClarityError as error:
+            image.failures += 1
+            if not error.retryable or image.failures >= _TIMES_IN_A_ROW:
+                raise
+            self.hold(image, image.failures)
+            self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
+        else:
+            image.failures = 0
