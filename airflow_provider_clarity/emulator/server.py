@@ -92,6 +92,7 @@ def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=cast("Any", _protocol),
+        ws="websockets-sansio",  # the older one warns of what it is built on
         log_level="warning",
         log_config=None,
         access_log=False,
