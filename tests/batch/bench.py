@@ -17,14 +17,14 @@ from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Pace, Run
 from airflow_provider_clarity.batch.item import Item, make_item
 from airflow_provider_clarity.batch.landing import Landing
-from airflow_provider_clarity.batch.ledger import RecordLedger, record_uri
+from airflow_provider_clarity.batch.ledger import Clock, RecordLedger, record_uri
 from airflow_provider_clarity.batch.policy import IfExists
 from airflow_provider_clarity.batch.record import TaskRecord
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.parameters import parameters_from_user
-from airflow_provider_clarity.storage.delivery import Workspace
+from airflow_provider_clarity.storage.delivery import Verify, Workspace
 from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
@@ -57,6 +57,10 @@ class Bench:
     store: ObjectStore
     log: Lines = field(default_factory=Lines)
     upload_via: UploadVia = "auto"
+    verify: Verify = "lenient"
+    workspace: str | None = None
+    clock: Clock = time.time
+    monotonic: Clock = time.monotonic
 
     def upload(self, name: str = "raw/cat.png", size: tuple[int, int] = (40, 30), colour: str = "teal") -> GsUri:
         """Put a small picture into the bucket."""
@@ -87,13 +91,15 @@ class Bench:
         rules: Rules = QUICK,
         if_exists: IfExists = "skip",
         store: ObjectStore | None = None,
+        client: ClarityClient | None = None,
         seconds: float = 25,
         timeout: float = 2.0,
     ) -> ItemEnd:
         """Drive one image to its end in this process."""
         image = await self.drive(
-            item, run=run, rules=rules, if_exists=if_exists, store=store, seconds=seconds, timeout=timeout
-        )
+            item, run=run, rules=rules, if_exists=if_exists, store=store, client=client, seconds=seconds,
+            timeout=timeout,
+        )  # fmt: skip
         assert image.end is not None
         return image.end
 
@@ -105,25 +111,27 @@ class Bench:
         rules: Rules = QUICK,
         if_exists: IfExists = "skip",
         store: ObjectStore | None = None,
+        client: ClarityClient | None = None,
         seconds: float = 25,
         timeout: float = 2.0,
         stopper: Stopper | None = None,
     ) -> Tracked:
-        async with self.api(timeout=timeout) as client:
-            engine = self.engine(client, item, run=run, rules=rules, if_exists=if_exists, store=store, timeout=timeout)
+        async with client or self.api(timeout=timeout) as used:
+            engine = self.engine(used, item, run=run, rules=rules, if_exists=if_exists, store=store, timeout=timeout)
             image = engine.add(item)
-            await drive(
-                engine,
-                deadline=time.time() + seconds,
-                defer_after=None,
-                stopper=stopper or Stopper(),
-                log=self.log,
-            )
+            await self.finish(engine, seconds=seconds, stopper=stopper)
             return image
 
-    def api(self, *, timeout: float = 2.0) -> ClarityClient:
-        """A client of the emulator."""
-        return ClarityClient(api_key=self.emulator.api_key, base_url=self.emulator.runware_url, timeout=timeout)
+    async def finish(self, engine: Engine, *, seconds: float = 25, stopper: Stopper | None = None) -> ItemEnd | None:
+        """Drive an engine to its end; how it ended for its only image."""
+        deadline = self.clock() + seconds
+        stopper = stopper or Stopper()
+        await drive(engine, deadline=deadline, defer_after=None, stopper=stopper, log=self.log, clock=self.clock)
+        return engine.images[0].end
+
+    def api(self, kind: type[ClarityClient] = ClarityClient, *, timeout: float = 2.0) -> Any:
+        """A client of the emulator, of a class that a test may choose."""
+        return kind(api_key=self.emulator.api_key, base_url=self.emulator.runware_url, timeout=timeout)
 
     def engine(
         self,
@@ -144,16 +152,18 @@ class Bench:
             ledger=RecordLedger(
                 used,
                 owner=uuid.uuid4().hex,
-                clock=time.time,
+                clock=self.clock,
                 lease=rules.lease,
-                trace=GsUri(self.bucket, "_clarity/runs/t.json"),
+                trace=GsUri(self.bucket, f"_clarity/runs/{item.identity[:8]}.json"),
             ),
             requests=BucketRequests(used, Signer(self.client, self.client._credentials), self.upload_via),
             landing=Landing(
                 used,
-                Workspace.for_destination(item.destination),
+                Workspace.for_destination(item.destination, self.workspace),
                 run.key,
+                run.place,
                 if_exists=if_exists,
+                verify=self.verify,
                 allowed_image_hosts=("127.0.0.1",),
             ),
             run=run,
@@ -161,6 +171,8 @@ class Bench:
             log=self.log,
             submit_timeout=timeout,
             pace=BRISK,
+            clock=self.clock,
+            monotonic=self.monotonic,
         )
 
     def record(self, item: Item) -> TaskRecord:
