@@ -368,6 +368,7 @@ def test_two_loops_in_two_threads_do_not_meet() -> None:
 def test_a_loop_that_is_shut_down_wakes_nobody_wrongly_and_leaves_nothing() -> None:
     """asyncio.run cancels what is left: the sockets must close then too."""
     service = MemoryService()
+    threads = threading.active_count()
 
     async def main() -> None:
         asyncio.get_running_loop().create_task(join(service).wait([service.add(100)]))
@@ -375,7 +376,7 @@ def test_a_loop_that_is_shut_down_wakes_nobody_wrongly_and_leaves_nothing() -> N
 
     run(main())
     assert service.open_clients == 0
-    assert threading.active_count() == 1
+    assert threading.active_count() <= threads
 
 
 def test_a_sweep_that_is_cancelled_by_a_stranger_says_so() -> None:
