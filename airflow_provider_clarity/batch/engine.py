@@ -133,8 +133,9 @@ class Engine:
         details = [image for image, action in busy if isinstance(action, adoption.AskDetails)]
         posts = [image for image, action in busy if isinstance(action, adoption.Buy | adoption.SendAgain)]
         array = (adoption.AskResponse, adoption.AskDetails, adoption.Buy, adoption.SendAgain)
+        looks = (adoption.LookAtDestination, adoption.LookAtStaging)
         single = [
-            self._work.guarded(image, self._alone(image, action))
+            self._work.guarded(image, self._alone(image, action), mends=not isinstance(action, looks))
             for image, action in busy
             if not isinstance(action, array)
         ]

@@ -129,12 +129,16 @@ class RecordLedger:
     def note(self, item: Item, change: Change, known: TaskRecord | None = None) -> TaskRecord:
         """Apply the change, however often somebody else is faster.
 
-        :param known: as in :meth:`claim`
+        :param known: the record as it was last seen; it is written anew where it knows more attempts than what is there
         """
         uri = record_uri(item)
         for _ in range(_RACES):
             record, generation = self._load(uri)
-            changed = change(record or known or self._blank(item))
+            if known is not None and (record is None or len(record.attempts) < len(known.attempts)):
+                base = known  # attempts only grow: the record was deleted, or put back as it once was
+            else:
+                base = record or self._blank(item)
+            changed = change(base)
             if changed == record or self._save(uri, changed, generation):
                 return changed
         raise _crowded(uri)

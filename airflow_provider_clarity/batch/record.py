@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from airflow_provider_clarity.exceptions import Kind
 
@@ -104,6 +104,13 @@ class TaskRecord(_Stored):
     owner_since: float
     attempts: tuple[Attempt, ...] = ()
     runs: dict[str, RunEnd] = Field(default_factory=dict)
+
+    @field_validator("attempts")
+    @classmethod
+    def _without_a_gap(cls, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+        if [attempt.n for attempt in attempts] != list(range(1, len(attempts) + 1)):
+            raise ValueError("attempts are counted from 1 without a gap")
+        return attempts
 
     @property
     def last(self) -> Attempt | None:

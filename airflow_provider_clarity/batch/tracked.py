@@ -107,7 +107,7 @@ class Tracked:
             self.view = replace(self.view, verdict=None, staged=None)
         self._follow(attempt)
         ours = record.attempts_in(self.view.run_key, self.view.round_number) if record else 0
-        ended = [n for n in self.followed if record is not None and record.attempt(n).outcome == "failed"]
+        ended = [one for one in record.attempts if one.n in self.followed and one.outcome == "failed"] if record else []
         self.view = replace(
             self.view,
             attempt=attempt,

@@ -103,8 +103,11 @@ class Work:
         """Leave an image alone for a while, after so many failures in a row."""
         image.paused_until = self.clock() + max(at_least or 0.0, self.pace.backoff(times, self.jitter()))
 
-    async def guarded(self, image: Tracked, work: Awaitable[None]) -> None:
-        """Do it; what fails around one image is tried again later, up to a number of times in a row."""
+    async def guarded(self, image: Tracked, work: Awaitable[None], *, mends: bool = True) -> None:
+        """Do it; what fails around one image is tried again later, up to a number of times in a row.
+
+        :param mends: whether its success says that the trouble is over; a look at storage says nothing of a write
+        """
         try:
             await work
         except ClarityError as error:
@@ -114,4 +117,4 @@ class Work:
             self.hold(image, image.failures)
             self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
         else:
-            image.failures = 0
+            image.failures = 0 if mends else image.failures
