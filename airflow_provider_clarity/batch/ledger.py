@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.record import VERSION, Attempt, TaskRecord, may_take_over
-from airflow_provider_clarity.exceptions import ClarityFencedError, ClarityLostError
+from airflow_provider_clarity.exceptions import ClarityFencedError, ClarityInputError, ClarityLostError
+from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Workspace
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
@@ -208,11 +209,17 @@ def leave_trace(store: ObjectStore, trace: GsUri, record: GsUri) -> None:
 
 
 def follow_trace(store: ObjectStore, trace: GsUri) -> tuple[GsUri, TaskRecord] | None:
-    """Read which task record a run is on, and that record; None where it is on none."""
+    """Read which task record a run is on, and that record; None where it is on none.
+
+    :raises ClarityLostError: either cannot be read
+    """
     found = store.read_json(trace)
     if found is None:
         return None
-    uri = GsUri.parse(str(found.value["record"]))
+    version, named = (found.value.get("v"), found.value.get("record")) if isinstance(found.value, dict) else (0, None)
+    if version != VERSION or not isinstance(named, str) or not named.startswith("gs://"):
+        raise ClarityLostError(messages.unreadable_trace(str(trace)))
+    uri = GsUri.parse(named)
     record = store.read_json(uri)
     return None if record is None else (uri, read_record(uri, record.value))
 
@@ -227,10 +234,18 @@ def read_record(uri: GsUri, value: object) -> TaskRecord:
     if isinstance(version, int) and version > VERSION:
         raise ClarityLostError(messages.unreadable(str(uri), f"a newer version of this package wrote it (v {version})"))
     try:
-        return TaskRecord.model_validate(value)
+        record = TaskRecord.model_validate(value)
+        UpscaleParameters.model_validate(record.parameters)
+        for place in (record.destination, *(attempt.kept or attempt.staging for attempt in record.attempts)):
+            GsUri.parse(place)
+    except ClarityInputError as error:
+        raise ClarityLostError(
+            messages.unreadable(str(uri), f"it is damaged ({error.message.partition('. ')[0]})")
+        ) from None
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "all of it" for one in error.errors()})[:3])
         raise ClarityLostError(messages.unreadable(str(uri), f"it is damaged ({fields})")) from None
+    return record
 
 
 def record_uri(item: Item) -> GsUri:

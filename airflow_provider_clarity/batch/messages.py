@@ -14,6 +14,16 @@ def unreadable(uri: str, why: str) -> str:
     )
 
 
+def unreadable_trace(uri: str) -> str:
+    """Say that the note of which image a run is on cannot be read."""
+    return (
+        f"{uri}, where this run wrote down which task record it is on, cannot be read: it is damaged, or a newer "
+        "version of this package wrote it. Nothing was sent, since an earlier try may have something in flight. "
+        "Upgrade this package, or delete the object: a retry then begins from the source as it is now, and adopts what "
+        "was bought for it."
+    )
+
+
 def refused_picture(attempt: Attempt, why: str) -> Failure:
     """Say that a paid picture is there and was refused."""
     return Failure(

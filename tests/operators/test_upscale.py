@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, TaskDeferred
-from workshop import TaskInstance, Workshop
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from workshop import TaskInstance, Workshop, deferred, event_of, resume
 
 from airflow_provider_clarity.exceptions import (
     ClarityAuthError,
@@ -21,35 +21,6 @@ from airflow_provider_clarity.exceptions import (
 )
 from airflow_provider_clarity.links.clarity import OBJECT_KEY
 from airflow_provider_clarity.operators.upscale import UpscaleOperator
-from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
-
-
-def deferred(workshop: Workshop, ti: TaskInstance | None = None, **changes: Any) -> UpscaleTrigger:
-    """Run an operator until it defers, and return its trigger."""
-    with pytest.raises(TaskDeferred) as raised:
-        workshop.run(ti=ti, deferrable=True, defer_after=0, **changes)
-    assert raised.value.method_name == "execute_complete"
-    assert isinstance(raised.value.trigger, UpscaleTrigger)
-    return raised.value.trigger
-
-
-def resume(workshop: Workshop, event: dict[str, Any] | None, ti: TaskInstance | None = None, **changes: Any) -> Any:
-    """Resume as Airflow does: a new operator, rendered again, that knows the event only."""
-    operator = workshop.operator(**{"deferrable": True, "defer_after": 5} | changes)
-    return operator.execute_complete({"ti": ti or TaskInstance()}, event)  # type: ignore[typeddict-item]
-
-
-def event_of(trigger: UpscaleTrigger, **changes: Any) -> dict[str, Any]:
-    """What the trigger tells when all is settled."""
-    told = {
-        "v": 1,
-        "status": "settled",
-        "run": trigger.run_uri,
-        "settled": trigger.task_uuids,
-        "deadline": trigger.deadline,
-        "message": "",
-    }
-    return told | changes
 
 
 def test_it_returns_what_the_next_task_needs(workshop: Workshop) -> None:

@@ -6,10 +6,13 @@ import io
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 from emulator_process import EmulatorProcess
 from PIL import Image
 
 from airflow_provider_clarity.operators.upscale import UpscaleOperator
+from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
 
 
 @dataclass
@@ -67,3 +70,31 @@ class Workshop:
     def counts(self) -> list[int]:
         """How often each bought UUID was accepted."""
         return sorted(purchase["count"] for purchase in self.emulator.accounts()["purchases"].values())
+
+
+def deferred(workshop: Workshop, ti: TaskInstance | None = None, **changes: Any) -> UpscaleTrigger:
+    """Run an operator until it defers, and return its trigger."""
+    with pytest.raises(TaskDeferred) as raised:
+        workshop.run(ti=ti, deferrable=True, defer_after=0, **changes)
+    assert raised.value.method_name == "execute_complete"
+    assert isinstance(raised.value.trigger, UpscaleTrigger)
+    return raised.value.trigger
+
+
+def resume(workshop: Workshop, event: dict[str, Any] | None, ti: TaskInstance | None = None, **changes: Any) -> Any:
+    """Resume as Airflow does: a new operator, rendered again, that knows the event only."""
+    operator = workshop.operator(**{"deferrable": True, "defer_after": 5} | changes)
+    return operator.execute_complete({"ti": ti or TaskInstance()}, event)  # type: ignore[typeddict-item]
+
+
+def event_of(trigger: UpscaleTrigger, **changes: Any) -> dict[str, Any]:
+    """What the trigger tells when all is settled."""
+    told = {
+        "v": 1,
+        "status": "settled",
+        "run": trigger.run_uri,
+        "settled": trigger.task_uuids,
+        "deadline": trigger.deadline,
+        "message": "",
+    }
+    return told | changes
