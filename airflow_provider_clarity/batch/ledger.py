@@ -240,7 +240,7 @@ def read_record(uri: GsUri, value: object) -> TaskRecord:
             GsUri.parse(place)
     except ClarityInputError as error:
         raise ClarityLostError(
-            messages.unreadable(str(uri), f"it is damaged ({error.message.partition('. ')[0]})")
+            messages.unreadable(str(uri), f"it is damaged ({error.message.partition('. ')[0].rstrip('.')})")
         ) from None
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, one["loc"])) or "all of it" for one in error.errors()})[:3])
