@@ -57,6 +57,7 @@ class ClarityError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
+        self.repeated = False  # set where it only tells again how an earlier try ended
         self.retryable = self.usually_retryable if retryable is None else retryable
 
 

@@ -24,6 +24,7 @@ from airflow_provider_clarity.batch.progress import Progress, progress_of
 from airflow_provider_clarity.batch.record import Failure, RunEnd, TaskRecord
 from airflow_provider_clarity.batch.sending import Sender
 from airflow_provider_clarity.batch.submission import Requests
+from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked, result_of
 from airflow_provider_clarity.batch.work import Log, Pace, Run, Work
 from airflow_provider_clarity.exceptions import ClarityError
@@ -88,6 +89,11 @@ class Engine:
     def images(self) -> Sequence[Tracked]:
         """All images, those that are over too."""
         return self._images
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted for the metrics."""
+        return self._work.tally
 
     def add(self, item: Item) -> Tracked:
         """Take an image on."""

@@ -32,6 +32,8 @@ class Looker:
     def _answered(self, images: list[Tracked], reply: PollReply, which: str) -> None:
         """Take over the answers of a look-up. What was not answered is no news."""
         now = self._work.clock()
+        if reply.throttled:
+            self._work.tally.throttled()
         for image in images:
             state = reply.states.get(image.attempt.task_uuid)
             if state is None and image.view.staged == "ready":

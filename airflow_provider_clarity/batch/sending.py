@@ -43,6 +43,8 @@ class Sender:
             return
         reply = await self._work.client.submit([request.task for _, request in ready])
         now = self._work.clock()
+        if reply.throttled:
+            self._work.tally.throttled()
         for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
@@ -116,6 +118,7 @@ class Sender:
                 image.view = replace(image.view, response=None, details=None)
                 if outcome.status == "conflict":
                     self._work.log.info("Task %s was accepted before: adopted, not bought again.", outcome.task_uuid)
+                    image.adopted = n if first else None
                 await self._work.acknowledged(image, now)
             case "failed" if first:
                 failure = failure_of(outcome.error) if outcome.error is not None else None

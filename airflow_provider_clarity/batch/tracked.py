@@ -63,6 +63,7 @@ class Tracked:
     :param throttled: POSTs in a row that were not taken
     :param acknowledged: the attempt that the service was seen to know, and when; kept until the record says so too
     :param followed: attempts of others that this try saw open
+    :param adopted: the attempt that the service knew before its first POST: it was bought without this record
     """
 
     item: Item
@@ -84,6 +85,7 @@ class Tracked:
     throttled: int = 0
     acknowledged: tuple[int, float] | None = None
     followed: set[int] = field(default_factory=set)
+    adopted: int | None = None
     end: ItemEnd | None = None
 
     def know(self, record: TaskRecord | None, may_claim_at: float) -> None:

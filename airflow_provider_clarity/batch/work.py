@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Change, Clock, Ledger
+from airflow_provider_clarity.batch.record import TaskRecord
 from airflow_provider_clarity.batch.submission import Requests
+from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.exceptions import ClarityError
 from airflow_provider_clarity.runware.client import ClarityClient
@@ -71,6 +73,7 @@ class Work:
     :param monotonic: seconds that no clock change moves
     :param jitter: a number from 0 to 1
     :param stopped: nothing more is submitted
+    :param tally: what is counted for the metrics
     """
 
     client: ClarityClient
@@ -86,10 +89,18 @@ class Work:
     monotonic: Clock
     jitter: Callable[[], float]
     stopped: bool = False
+    tally: Tally = field(default_factory=Tally)
 
     async def note(self, image: Tracked, change: Change) -> None:
         """Write a change down, and take over what the record says then."""
-        record = await asyncio.to_thread(self.ledger.note, image.item, change, image.record)
+        seen: list[TaskRecord] = []
+
+        def noted(record: TaskRecord) -> TaskRecord:
+            seen.append(record)
+            return change(record)
+
+        record = await asyncio.to_thread(self.ledger.note, image.item, noted, image.record)
+        self.tally.wrote(seen[-1], record, adopted=image.adopted)
         image.know(record, self.ledger.may_claim_at(record))
 
     async def acknowledged(self, image: Tracked, now: float) -> None:

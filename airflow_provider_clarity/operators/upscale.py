@@ -15,6 +15,8 @@ from airflow_provider_clarity.hooks.clarity import ClarityHook
 from airflow_provider_clarity.links.clarity import OBJECT_KEY, ClarityObjectLink
 from airflow_provider_clarity.operators.checks import check_upscale, seconds_of
 from airflow_provider_clarity.operators.errors import failing_for_good
+from airflow_provider_clarity.operators.lineage import lineage_of
+from airflow_provider_clarity.operators.telling import count, counting_failures, label, tell_outlets
 from airflow_provider_clarity.triggers.upscale import EVENT_VERSION, UpscaleTrigger
 
 if TYPE_CHECKING:
@@ -149,10 +151,11 @@ class UpscaleOperator(BaseOperator):
         self.defer_after = defer_after
         self.timeout = timeout
         self._stopper: Stopper | None = None
+        self._result: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Buy the picture if it is not bought yet, wait for it, land it."""
-        with failing_for_good():
+        with failing_for_good(), counting_failures(context):
             wiring, source, parameters = self._wire(context)
             item = wiring.item(source, self._destination(), parameters, int(context["ti"].max_tries or 0))
             self.log.info("Upscaling %s to %s (if_exists=%s).", source.shown, item.destination, self.if_exists)
@@ -160,7 +163,7 @@ class UpscaleOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take up what a trigger waited for. All it needs is in the event and in the bucket."""
-        with failing_for_good():
+        with failing_for_good(), counting_failures(context):
             run, deadline = self._read(event)
             if event is not None and event.get("message"):
                 self.log.warning("The triggerer could not wait: %s Looking from here.", event["message"])
@@ -173,6 +176,14 @@ class UpscaleOperator(BaseOperator):
         if self._stopper is not None:
             self._stopper.ask()
 
+    def get_openlineage_facets_on_start(self) -> Any:  # noqa: ANN401 - OpenLineage need not be installed
+        """Say from what to what, as far as it is known before. Called by OpenLineage only."""
+        return lineage_of(self.source, self.destination, self.output_format, None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ANN401, ARG002
+        """Say what was made from what, and by which task; after a failure, what was to be."""
+        return lineage_of(self.source, self.destination, self.output_format, self._result)
+
     def _wire(self, context: Context) -> tuple[Wiring, Any, Any]:
         """Check what was written before any connection is opened, then open them."""
         from airflow_provider_clarity.batch.adoption import Rules  # noqa: PLC0415 - nothing heavy at parse time
@@ -182,6 +193,7 @@ class UpscaleOperator(BaseOperator):
 
         check_upscale(self, _CHOICES)
         source = parse_source(self.source)
+        label(context, source.shown)
         self._destination()
         parameters = parameters_from_user(
             upscale_factor=self.upscale_factor,
@@ -227,12 +239,12 @@ class UpscaleOperator(BaseOperator):
         if this.repeats is not None:
             self.log.info("This round is over since an earlier try: %s. Nothing is bought again.", this.repeats.outcome)
             if this.repeats.result is None:
-                raise _error(this.repeats.failure)
+                raise _error(this.repeats.failure, repeated=True)
             if not wiring.is_there(item):
                 raise _error(messages.GONE)
             return self._deliver(context, dict(this.repeats.result))
         run = Run(wiring.key, wiring.place, this.number, max_tries)
-        paused, end = asyncio.run(self._drive(wiring, item, run, deadline))
+        paused, end = asyncio.run(self._drive(context, wiring, item, run, deadline))
         if paused is not None:
             self._defer(wiring, item, paused, deadline)
         if end is None:
@@ -248,7 +260,7 @@ class UpscaleOperator(BaseOperator):
         return self._deliver(context, result)
 
     async def _drive(
-        self, wiring: Wiring, item: Item, run: Run, deadline: float
+        self, context: Context, wiring: Wiring, item: Item, run: Run, deadline: float
     ) -> tuple[Paused | None, ItemEnd | None]:
         from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
@@ -258,13 +270,16 @@ class UpscaleOperator(BaseOperator):
         try:
             engine = wiring.engine(client, item, run=run, log=self.log)
             image = engine.add(item)
-            paused = await drive(
-                engine,
-                deadline=deadline,
-                defer_after=float(self.defer_after) if self.deferrable else None,
-                stopper=self._stopper,
-                log=self.log,
-            )
+            try:
+                paused = await drive(
+                    engine,
+                    deadline=deadline,
+                    defer_after=float(self.defer_after) if self.deferrable else None,
+                    stopper=self._stopper,
+                    log=self.log,
+                )
+            finally:
+                count(context, engine.tally.take())
         finally:
             await client.aclose()
         return paused, image.end
@@ -288,6 +303,8 @@ class UpscaleOperator(BaseOperator):
 
     def _deliver(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         context["ti"].xcom_push(key=OBJECT_KEY, value=result["uri"])
+        tell_outlets(context, self.outlets, result)
+        self._result = result
         return result
 
     @staticmethod
@@ -312,12 +329,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _error(failure: Failure | None) -> ClarityError:
+def _error(failure: Failure | None, *, repeated: bool = False) -> ClarityError:
     """Turn the end of a round into its error. It is final: another try would only repeat it."""
     if failure is None:
-        return ClarityProviderError("The picture could not be had, and nobody said why.", retryable=False)
-    error = ERRORS[failure.kind](failure.message, code=failure.code)
-    error.retryable = False
+        error: ClarityError = ClarityProviderError("The picture could not be had, and nobody said why.")
+    else:
+        error = ERRORS[failure.kind](failure.message, code=failure.code)
+    error.retryable, error.repeated = False, repeated
     return error
 
 
