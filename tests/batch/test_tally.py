@@ -86,7 +86,9 @@ async def test_what_was_bought_without_this_record_is_not_counted_again(bench: B
     await driven(bench, "dag/a/task")
     bench.client.bucket(bench.bucket).blob(record_uri(item).name).delete()
     bench.client.bucket(bench.bucket).blob(item.destination.name).delete()
-    counts = (await driven(bench, "dag/b/task")).tally.take()
+    engine = await driven(bench, "dag/b/task")
+    counts = engine.tally.take()
+    assert engine.images[0].adopted == 1
     assert bench.counts() == [1]
     assert "purchases" not in counts
     assert "cost_microusd" not in counts
