@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+from airflow_provider_clarity.check.observed import Observed
 from airflow_provider_clarity.check.picture import Picture
 from airflow_provider_clarity.check.runner import Check, NotNeededError
 from airflow_provider_clarity.check.setup import Setup
@@ -39,46 +40,6 @@ _UPLOAD_GRACE: Final = 30.0
 _STOP_BELIEVED: Final = 10.0
 _LOOK_AT_UPLOAD: Final = 0.5
 _LARGEST_RESULT: Final = 64 * 1024 * 1024
-
-
-@dataclass
-class Observed:
-    """What the service did. None: not seen, or not looked at.
-
-    :param answer: to the submit: ``accepted``, ``unknown`` (no readable reply), ...
-    :param seconds_to_success: from the submit until a look showed success; looks are 1.25 to 10 s apart
-    :param upload_there_at_success: whether the upload had arrived at the first look at the bucket after success
-    :param upload_seconds_after_success: when it was first seen, if it was not there at once
-    :param content_type: of the uploaded object: the header of the service's PUT
-    :param ratio: pixels of the result by those of the source, width and height
-    :param cost_from: ``result``, or ``details`` where only the archive told the cost
-    :param get_response_later: what ``getResponse`` said ``asked_again_after`` seconds after success
-    :param second_send: what a second submit of the UUID was answered, after success
-    """
-
-    task_uuid: str
-    answer: str | None = None
-    seconds_to_success: float | None = None
-    looks: int = 0
-    upload_there_at_success: bool | None = None
-    upload_seconds_after_success: float | None = None
-    content_type: str | None = None
-    custom_metadata: tuple[str, ...] | None = None
-    bytes: int | None = None
-    format: str | None = None
-    source_pixels: tuple[int, int] | None = None
-    pixels: tuple[int, int] | None = None
-    ratio: tuple[float, float] | None = None
-    image_url_there: bool | None = None
-    image_host: str | None = None
-    image_fetched: bool | None = None
-    cost_usd: float | None = None
-    cost_from: str | None = None
-    asked_again_after: float | None = None
-    get_response_later: str | None = None
-    get_task_details_later: str | None = None
-    second_send: str | None = None
-    second_send_code: str | None = None
 
 
 @dataclass
@@ -118,7 +79,7 @@ class Purchase:
             "refused": "Nothing was bought: the service refused the task.",
             "failed": f"The service ended {task} with an error; whether that costs something is for its dashboard.",
             "bought": f"One picture was bought {cost}: {task}.{second}",
-            "in flight": f"One picture is being made and stays paid: {task}. Its upload may still come to {self.staging}.",
+            "in flight": f"One picture is on its way and stays paid: {task}. It may still come to {self.staging}.",
         }.get(self._outcome, f"It cannot be told whether {task} was bought: look it up in the Runware dashboard.")
 
     @property
@@ -167,11 +128,12 @@ class Purchase:
             raise _reason(outcome) or reply.stop or ClarityProviderError("Runware refused the task. Nothing was paid.")
         self._outcome = "unknown" if outcome.status == "unknown" else "in flight"
         self._result = outcome.result or self._wait(started, reply.stop)
+        where = self.seen.success_in or "the reply"
         self._outcome = "bought"
         self.seen.seconds_to_success = round(time.monotonic() - started, 2)
         return (
-            f"the submit was answered {outcome.status!r}; success was seen after {self.seen.seconds_to_success:.1f} s, "
-            f"in {self.seen.looks} looks."
+            f"the submit was answered {outcome.status!r}; success was seen after {self.seen.seconds_to_success:.1f} s "
+            f"in {where}, at look {self.seen.looks}."
         )
 
     def _wait(self, started: float, stop: ClarityError | None) -> ResultItem:
@@ -182,6 +144,13 @@ class Purchase:
             self.seen.looks += 1
             state = reply.states.get(self.task_uuid)
             self._raise_end(reply, state)
+            if state is not None and state.status == "silent":  # not begun, or forgotten by now: the archive may know
+                archive = self.setup.hook.get_task_details([self.task_uuid])
+                state = archive.states.get(self.task_uuid)
+                self._raise_end(archive, state)
+                self.seen.success_in = "getTaskDetails"
+            else:
+                self.seen.success_in = "getResponse"
             if state is not None and state.status == "success" and state.result is not None:
                 return state.result
             if state is not None and state.status == "processing":
@@ -233,7 +202,9 @@ class Purchase:
     def _describe(self, found: Staged | Broken) -> str:
         stored = self.setup.store.stat(self.staging)
         if stored is not None:
-            self.seen.content_type, self.seen.bytes = stored.content_type, stored.size
+            self.seen.bytes = stored.size
+            # An upload session gives its own type, whatever the header of the PUT says.
+            self.seen.content_type = None if self._by_session else stored.content_type
             self.seen.custom_metadata = tuple(sorted(stored.metadata))
         if isinstance(found, Broken):
             raise ClarityDeliveryError(
@@ -245,8 +216,13 @@ class Purchase:
         late = self.seen.upload_seconds_after_success
         return (
             f"the upload {when} {'at success' if late is None else f'{late:.1f} s after success'}, as "
-            f"{stored.content_type if stored else 'an unknown type'}: {self._size()}. {'; '.join(found.notes)}"
+            f"{self.seen.content_type or 'a type that a session hides'}: {self._size()}. {'; '.join(found.notes)}"
         )
+
+    @property
+    def _by_session(self) -> bool:
+        via = self.setup.options.upload_via
+        return via == "resumable_session" or (via == "auto" and self.setup.signer.refusal is not None)
 
     def _measure(self, header: Header) -> None:
         self.seen.format, self.seen.pixels = header.format, header.pixels
