@@ -65,7 +65,8 @@ async def test_nothing_of_ours_reaches_the_libraries_logs(
     client: ClarityClient, stub: Stub, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At DEBUG httpcore writes the headers, with the key; at INFO httpx writes whole URLs."""
-    caplog.set_level(logging.DEBUG)
+    for name in (None, "httpx", "httpcore"):  # Airflow quiets them by itself
+        caplog.set_level(logging.DEBUG, logger=name)
     stub.handler = lambda r: Answer(200, b"JPEG") if r.method == "GET" else answer({"data": []})
     await client.submit([task() for _ in range(150)])
     await client.fetch_image(f"http://127.0.0.1:{stub.port}/x.jpg?sig=secret", max_bytes=10)
@@ -78,7 +79,8 @@ async def test_the_requests_of_others_are_still_logged(
     client: ClarityClient, stub: Stub, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Silencing the whole process would take another provider's logs away."""
-    caplog.set_level(logging.INFO)
+    for name in (None, "httpx", "httpcore"):  # Airflow quiets them by itself
+        caplog.set_level(logging.INFO, logger=name)
     await client.get_response(uuids(1))
     async with httpx.AsyncClient(trust_env=False) as other:
         await asyncio.gather(other.post(stub.url, json=[{"taskType": "x", "taskUUID": "y"}]), client.get_response([]))
