@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _BAD_USAGE
     if not _can_write(options.json):
         return _BAD_USAGE
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts it in the background has SIGINT ignored
+        signal.signal(number, _as_interrupt)
     setup = Setup(options)
     return _Session(setup, Purchase(setup, picture) if picture else None).run()
 
