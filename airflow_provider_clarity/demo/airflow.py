@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -22,7 +21,6 @@ from airflow_provider_clarity.demo import reaper
 from airflow_provider_clarity.demo.airflow_api import AirflowApi, AirflowTask, HelperApi, RestApi, web_answers
 from airflow_provider_clarity.demo.airflow_env import AirflowSetup, airflow_env, write_password
 
-_PACKAGE = "airflow_provider_clarity.demo"
 _FINAL = frozenset({"success", "failed"})
 _LOOK_EVERY = 0.2
 
@@ -57,7 +55,7 @@ class AirflowInstance:
         self._with_ui = ui or self.setup.is_3
         self._grace = grace
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._reaper: subprocess.Popen[str] | None = None
+        self._reaper: reaper.Reaper | None = None
         self._api: AirflowApi | None = None
 
     def __enter__(self) -> Self:
@@ -105,19 +103,14 @@ class AirflowInstance:
         """Make the database and start all processes; returns at once, see :meth:`wait_healthy`."""
         self.process_logs_dir.mkdir(parents=True, exist_ok=True)
         write_password(self.setup)
-        self._reaper = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", f"{_PACKAGE}.reaper", str(self._grace)],
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self._reaper = reaper.Reaper(self._grace)
         self._spawn("migrate", ["airflow", "db", "migrate"])
         if self.setup.is_3:
             # It takes longest to load and asks the database last: loading it meanwhile saves a few seconds.
             self.start_process("api-server")
             self._api = RestApi(self.setup)
         else:
-            self._spawn("helper", [f"{_PACKAGE}.airflow2_helper"], piped=True)
+            self._spawn("helper", ["airflow_provider_clarity.demo.airflow2_helper"], piped=True)
             self._api = HelperApi(self._processes["helper"])
         if self._processes["migrate"].wait() != 0:
             raise AirflowError(f"Airflow's database could not be made.\n{self._last_words('migrate')}")
@@ -281,8 +274,7 @@ class AirflowInstance:
             return
         if self._api is not None:
             self._api.close()
-        self._reaper.communicate()
-        left = self._reaper.returncode
+        clean = self._reaper.close()
         for process in self._processes.values():
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -290,7 +282,7 @@ class AirflowInstance:
                     pipe.close()
         self._reaper, self._api = None, None
         self._processes.clear()
-        if left:
+        if not clean:
             raise AirflowError("Processes of Airflow are left that could not be killed.")
 
     def _components(self) -> dict[str, list[str]]:
@@ -320,21 +312,17 @@ class AirflowInstance:
             raise AirflowError(f"Airflow's user could not be made.\n{self._last_words('user')}")
 
     def _spawn(self, name: str, module: list[str], *, piped: bool = False) -> None:
+        if self._reaper is None:
+            raise AirflowError("This Airflow is not started.")
         with (self.process_logs_dir / f"{name}.log").open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", *module],
+            self._processes[name] = self._reaper.spawn(
+                module,
                 env=self.env,
                 cwd=self.setup.home,
                 stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,
-                text=True,
-                start_new_session=True,
             )
-        self._processes[name] = process
-        if self._reaper is not None and self._reaper.stdin is not None:
-            self._reaper.stdin.write(f"{process.pid}\n")
-            self._reaper.stdin.flush()
 
     def _last_words(self, name: str) -> str:
         path = self.process_logs_dir / f"{name}.log"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import select
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +18,10 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from airflow_provider_clarity.demo.failure import COULD_NOT_START, DemoError, last_lines
+from airflow_provider_clarity.demo.reaper import Reaper
 
 _START_SECONDS = 60
-_GRACE = "5"
+_GRACE = 5.0
 
 
 class Emulator:
@@ -37,7 +37,7 @@ class Emulator:
         self._arguments = ["--service-time", str(service_time), "--key-file", str(folder / "service-account.json")]
         self._arguments += [part for name in buckets for part in ("--bucket", name)]
         self._process: subprocess.Popen[str] | None = None
-        self._reaper: subprocess.Popen[str] | None = None
+        self._reaper: Reaper | None = None
         self._http = httpx.Client(timeout=60, trust_env=False)
         self._says: dict[str, str] = {}
 
@@ -109,27 +109,12 @@ class Emulator:
 
     def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._reaper = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", _GRACE],
-            stdin=subprocess.PIPE,
-            cwd=self._folder,
-            text=True,
-            start_new_session=True,
-        )
+        self._reaper = Reaper(_GRACE)
         log = self._folder / "emulator.log"
         with log.open("w", encoding="utf-8") as errors:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "airflow_provider_clarity.emulator", *self._arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd=self._folder,
-                text=True,
-                start_new_session=True,
+            self._process = self._reaper.spawn(
+                ["airflow_provider_clarity.emulator", *self._arguments], cwd=self._folder, stderr=errors
             )
-        if self._reaper.stdin is not None:
-            self._reaper.stdin.write(f"{self._process.pid}\n")
-            self._reaper.stdin.flush()
         line = ""
         if self._process.stdout is not None and select.select([self._process.stdout], [], [], _START_SECONDS)[0]:
             line = self._process.stdout.readline()
@@ -143,7 +128,7 @@ class Emulator:
     def _stop(self) -> None:
         self._http.close()
         if self._reaper is not None:
-            self._reaper.communicate()
+            self._reaper.close()
             self._reaper = None
         if self._process is not None:
             if self._process.stdout is not None:

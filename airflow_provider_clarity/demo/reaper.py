@@ -1,9 +1,13 @@
 """Ends processes when whoever started them is gone, however it went: by itself, by Ctrl-C or by a kill.
 
-It reads process ids from its standard input, one a line, each the leader of a session. When the input ends (its other
-end is closed, or its owner died) it interrupts the leaders, waits, and kills what is left of their sessions. Sessions
-are what holds together a scheduler, its workers and their tasks: Airflow gives tasks process groups of their own, and
-its processes overwrite their environment, but none of them leaves the session.
+:class:`Reaper` starts them, and a process of its own that ends them. That one reads process ids from its standard
+input, one a line, each the leader of a session. When the input ends (its other end is closed, or its owner died) it
+interrupts the leaders, waits, and kills what is left of their sessions. Sessions are what holds together a scheduler,
+its workers and their tasks: Airflow gives tasks process groups of their own, and its processes overwrite their
+environment, but none of them leaves the session.
+
+Invariant: each process names itself before it becomes what was to be started. Its owner could not: it may be killed
+between the start and the telling. And the input does not end before, since the newcomer holds it open until then.
 """
 
 from __future__ import annotations
@@ -13,11 +17,73 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 _PATIENCE = 10.0
+
+
+class Reaper:
+    """Starts processes that end with their owner.
+
+    :param grace: seconds they may take to end by themselves before they are killed
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", __file__, "watch", str(grace)],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def spawn(
+        self,
+        module: Sequence[str],
+        *,
+        cwd: Path,
+        stderr: IO[str],
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | IO[str] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        """Start a module as the leader of a session.
+
+        :param module: its name and its arguments, as after ``python -m``
+        :param cwd: its working directory
+        :param stderr: where its errors go
+        :param env: its environment; the caller's where none is given
+        :param stdin: its input
+        :param stdout: its output
+        """
+        told = self._input.fileno()
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", __file__, "start", str(told), *module],
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+            pass_fds=(told,),
+        )
+
+    def close(self) -> bool:
+        """End all that was started.
+
+        :return: whether nothing is left
+        """
+        self._process.communicate()
+        return self._process.returncode == 0
+
+    @property
+    def _input(self) -> IO[str]:
+        if self._process.stdin is None:
+            raise TypeError("the reaper has an input")
+        return self._process.stdin
 
 
 def session_members(leaders: Iterable[int]) -> list[int]:
@@ -90,16 +156,30 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def main() -> int:
-    """Watch the standard input, then end what it named.
+def watch(grace: float) -> int:
+    """Read who there is until the standard input ends, then end them.
 
+    :param grace: see :func:`end`
     :return: 0 when nothing is left
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     leaders = [int(line) for line in sys.stdin if line.strip().isdigit()]
-    return 0 if end(leaders, float(sys.argv[1])) else 1
+    return 0 if end(leaders, grace) else 1
+
+
+def start(told: int, module: Sequence[str]) -> None:
+    """Name this process to its reaper, then become the module.
+
+    :param told: the file descriptor of the reaper's input
+    :param module: see :meth:`Reaper.spawn`
+    """
+    os.write(told, b"%d\n" % os.getpid())
+    os.close(told)
+    os.execv(sys.executable, [sys.executable, "-m", *module])  # noqa: S606
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1] == "watch":
+        sys.exit(watch(float(sys.argv[2])))
+    start(int(sys.argv[2]), sys.argv[3:])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,17 +21,14 @@ print(child.pid, flush=True)
 {ignore}
 time.sleep(60)
 """
+SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 OWNER = """
-import subprocess, sys, time
-leader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-reaper = subprocess.Popen(
-    [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", "0.2"],
-    stdin=subprocess.PIPE, text=True, start_new_session=True,
-)
-reaper.stdin.write(f"{leader.pid}\\n")
-reaper.stdin.flush()
-print(leader.pid, flush=True)
-time.sleep(60)
+import os, signal, sys, time
+from pathlib import Path
+from airflow_provider_clarity.demo.reaper import Reaper
+reaper = Reaper(0.2)
+leader = reaper.spawn(["sleeper"], cwd=Path({folder!r}), stdout=sys.stdout, stderr=sys.stderr)
+{then}
 """
 
 
@@ -61,24 +59,50 @@ def test_a_session_ends_with_all_its_groups(family: subprocess.Popen[str]) -> No
     assert reaper.session_members([family.pid]) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_outlives_an_owner_that_is_killed(number: signal.Signals) -> None:
-    """Ctrl-C, a closed terminal, the memory killer: what the owner started is ended all the same."""
-    owner = start(OWNER)
-    leader = first_line(owner)
-    assert reaper.session_members([leader]) == [leader]
-    os.kill(owner.pid, number)
-    owner.communicate()
+def owner_of_a_sleeper(folder: Path, then: str) -> tuple[subprocess.Popen[str], int]:
+    """Start who starts something, then does something else; return it, and the process that it started."""
+    (folder / "sleeper.py").write_text(SLEEPER)
+    owner = start(OWNER.format(folder=str(folder), then=then))
+    return owner, first_line(owner)
+
+
+def ended(leader: int) -> bool:
     deadline = time.monotonic() + 10
     while reaper.session_members([leader]) and time.monotonic() < deadline:
         time.sleep(0.02)
+    return not reaper.session_members([leader])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_an_owner_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, a closed terminal, the memory killer: what the owner started is ended all the same."""
+    owner, leader = owner_of_a_sleeper(tmp_path, "time.sleep(60)")
+    assert reaper.session_members([leader]) == [leader]
+    os.kill(owner.pid, number)
+    owner.communicate()
+    assert ended(leader)
+
+
+def test_nothing_outlives_an_owner_that_is_killed_before_it_could_say_what_it_started(tmp_path: Path) -> None:
+    """The process is there before its owner knows its id: it names itself."""
+    dies = "print(leader.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    owner, leader = owner_of_a_sleeper(tmp_path, dies)
+    owner.communicate()
+    assert ended(leader)
+
+
+def test_an_owner_can_end_what_it_started(tmp_path: Path) -> None:
+    """And is told that nothing is left."""
+    owner, leader = owner_of_a_sleeper(tmp_path, "time.sleep(0.5); sys.exit(0 if reaper.close() else 9)")
+    owner.communicate()
+    assert owner.returncode == 0
     assert reaper.session_members([leader]) == []
 
 
 def test_strangers_are_left_alone() -> None:
     """Only sessions that were named are touched."""
     stranger = start("import time; time.sleep(60)")
-    command = [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", "0"]
+    command = [sys.executable, "-m", "airflow_provider_clarity.demo.reaper", "watch", "0"]
     assert subprocess.run(command, input="", text=True, check=False).returncode == 0
     assert stranger.poll() is None
     stranger.kill()
