@@ -14,13 +14,14 @@ code in ``Fault.code``. Ask only for faults that can take effect here and now: `
 ``control.control_routes(faults)`` gives the routes ``GET|POST /_emulator/faults`` that both servers mount.
 
 Invariants: an unknown operation or fault is refused when it is registered, never ignored; a fault fires at most
-``times`` times; the same seed and the same sequence of questions give the same answers.
+``times`` times, and not after its ``seconds``; the same seed and the same sequence of questions give the same answers.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ HTTP_FAULTS = frozenset(
         "status_500",
         "status_503",
         "reset_before",
+        "hang_before",
         "reset_after",
         "status_503_after",
         "hang",
@@ -40,7 +42,9 @@ HTTP_FAULTS = frozenset(
         "empty_errors",
     }
 )
-STORE_FAULTS = frozenset({"status_403", "status_503", "status_429", "reset_before", "reset_after"})
+STORE_FAULTS = frozenset(
+    {"status_403", "status_503", "status_429", "reset_before", "reset_after", "hang_before", "hang_after"}
+)
 FAULTS: dict[str, frozenset[str]] = {
     "submit": HTTP_FAULTS | {"error"},
     "poll": HTTP_FAULTS | {"forget", "flap", "duplicate", "missing_cost", "error"},
@@ -83,12 +87,16 @@ class _Registered:
     times: int | None
     rate: float | None
     match: str | None
+    seconds: float | None = None
+    until: float | None = None
     fired: int = 0
 
-    def fits(self, operation: str, candidates: Collection[str], subject: str) -> bool:
+    def fits(self, operation: str, candidates: Collection[str], subject: str, now: float) -> bool:
         if self.fault.operation != operation or self.fault.name not in candidates:
             return False
         if self.times is not None and self.fired >= self.times:
+            return False
+        if self.until is not None and now >= self.until:
             return False
         return self.match is None or self.match in subject
 
@@ -100,6 +108,7 @@ class _Registered:
             "fired": self.fired,
         }
         optional = {"times": self.times, "rate": self.rate, "match": self.match, "value": fault.value}
+        optional["seconds"] = self.seconds
         return shown | {key: value for key, value in optional.items() if value is not None}
 
 
@@ -107,19 +116,24 @@ class Faults:
     """All faults of one emulator.
 
     :param seed: of the draws for faults with a ``rate``
+    :param monotonic: seconds, for faults with ``seconds``
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seed = seed
+        self._monotonic = monotonic
         self._registered: list[_Registered] = []
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
 
     def register(self, description: Mapping[str, Any]) -> None:
-        """Add one fault: ``{"operation", "fault", "times" or "rate"?, "match"?, "value"?}``; without both, once.
+        """Add one fault: ``{"operation", "fault", "times", "rate" or "seconds"?, "match"?, "value"?}``; else once.
 
         :raises FaultError: if it could never fire
         """
-        self._registered.append(_read(description))
+        registered = _read(description)
+        if registered.seconds is not None:
+            registered.until = self._monotonic() + registered.seconds
+        self._registered.append(registered)
 
     def take(self, operation: str, *, candidates: Collection[str], subject: str) -> Fault | None:
         """Return the fault that fires now, counted, or None.
@@ -128,8 +142,9 @@ class Faults:
         :param candidates: names of faults that can take effect at this point
         :param subject: text in which ``match`` is searched: task UUIDs and sources, or bucket and object
         """
+        now = self._monotonic()
         for registered in self._registered:
-            if not registered.fits(operation, candidates, subject):
+            if not registered.fits(operation, candidates, subject, now):
                 continue
             if registered.rate is not None and self._random.random() >= registered.rate:
                 continue
@@ -148,7 +163,7 @@ class Faults:
 
 
 def _read(description: Mapping[str, Any]) -> _Registered:
-    unknown = set(description) - {"operation", "fault", "times", "rate", "match", "value"}
+    unknown = set(description) - {"operation", "fault", "times", "rate", "seconds", "match", "value"}
     if unknown:
         raise FaultError(f"unknown keys: {', '.join(sorted(unknown))}")
     operation = description.get("operation")
@@ -162,10 +177,15 @@ def _read(description: Mapping[str, Any]) -> _Registered:
         raise FaultError("times must be an integer of at least 1")
     if rate is not None and (times is not None or not isinstance(rate, int | float) or not 0 <= rate <= 1):
         raise FaultError("rate must be a number from 0 to 1, and stands instead of times")
+    seconds = description.get("seconds")
+    alone = times is None and rate is None
+    if seconds is not None and (not alone or not isinstance(seconds, int | float) or seconds <= 0):
+        raise FaultError("seconds must be a number above 0, and stands instead of times and rate")
     if match is not None and (not isinstance(match, str) or not match):
         raise FaultError("match must be a task UUID or a part of the source")
     value = description.get("value")
     if value is not None and (not isinstance(value, int | float) or value < 0):
         raise FaultError("value must be a number of at least 0")
     fault = Fault(operation=operation, name=name, code=code or None, value=value)
-    return _Registered(fault=fault, times=1 if times is None and rate is None else times, rate=rate, match=match)
+    once = 1 if alone and seconds is None else times
+    return _Registered(fault=fault, times=once, rate=rate, match=match, seconds=seconds)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 TRANSPORT = "emulator.transport"
 PAGE = b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n"
 PIECES = 20
+HANG_SECONDS = 3600.0
 
 
 def html_page() -> Response:
@@ -34,11 +35,16 @@ class Dropped(Response):
 
 
 class Hanging(Response):
-    """Never answers, for so many seconds or until the client goes away; then closes the connection."""
+    """Never answers, for so many seconds or until the client goes away; then closes the connection.
 
-    def __init__(self, seconds: float, stop: asyncio.Event) -> None:
+    :param seconds: an hour where none are given
+    :param stop: lets go when it is set
+    """
+
+    def __init__(self, seconds: float | None = None, stop: asyncio.Event | None = None) -> None:
         super().__init__()
-        self._seconds, self._stop = seconds, stop
+        self._seconds = HANG_SECONDS if seconds is None else seconds
+        self._stop = stop or asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait, then close the connection."""

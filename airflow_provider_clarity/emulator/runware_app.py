@@ -2,7 +2,7 @@
 
 What happens to a POST, in this order: it is counted; its key is checked; its array is read; a fault of the whole reply
 is drawn; unless that fault comes before acceptance, the array is handled; the fault then spoils the reply. Invariant:
-``reset_before status_429 status_429_retry_after status_500 status_503 html`` accept nothing; all others come after it.
+the faults of ``BEFORE`` accept nothing; all others come after it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from airflow_provider_clarity.emulator.runware_images import image_route
 from airflow_provider_clarity.emulator.runware_service import LOOK_TYPES, Service
 from airflow_provider_clarity.emulator.runware_websocket import websocket_route
 
-BEFORE = frozenset({"status_429", "status_429_retry_after", "status_500", "status_503", "reset_before", "html"})
-HANG_SECONDS = 3600.0
+BEFORE = frozenset(
+    {"status_429", "status_429_retry_after", "status_500", "status_503", "reset_before", "hang_before", "html"}
+)
 DRIP_SECONDS = 0.5
 Tasks = Sequence[Mapping[str, Any]]
 
@@ -62,7 +63,7 @@ def create_runware_app(service: Service, *, stop: asyncio.Event) -> Starlette:
         service.world.accounts.poll_posts += any(task.get("taskType") == "getResponse" for task in tasks)
         fault = service.world.faults.take(_operation(tasks), candidates=HTTP_FAULTS, subject=service.subject(tasks))
         if fault is not None and fault.name in BEFORE:
-            return _instead(service, fault, tasks)
+            return _instead(service, fault, tasks, stop)
         reply = await service.handle(tasks)
         return _envelope(reply) if fault is None else _spoiled(fault, reply, stop)
 
@@ -114,11 +115,13 @@ def _operation(tasks: Tasks) -> str:
     return "poll" if kinds & set(LOOK_TYPES) else "account"
 
 
-def _instead(service: Service, fault: Fault, tasks: Tasks) -> Response:
+def _instead(service: Service, fault: Fault, tasks: Tasks, stop: asyncio.Event) -> Response:
     """Return the reply of a fault that comes before acceptance."""
     match fault.name:
         case "reset_before":
             return Dropped()
+        case "hang_before":
+            return Hanging(fault.value, stop)
         case "html":
             return html_page()
         case "status_500":
@@ -140,7 +143,7 @@ def _spoiled(fault: Fault, reply: Reply, stop: asyncio.Event) -> Response:
     spoil: dict[str, Callable[[], Response]] = {
         "reset_after": Dropped,
         "status_503_after": lambda: _plain_error("serviceUnavailable", "Temporary capacity constraint. Please retry."),
-        "hang": lambda: Hanging(HANG_SECONDS if fault.value is None else fault.value, stop),
+        "hang": lambda: Hanging(fault.value, stop),
         "truncated": lambda: Truncated(whole),
         "slow_drip": lambda: Dripping(whole, DRIP_SECONDS if fault.value is None else fault.value),
         "empty_errors": lambda: JSONResponse({"errors": []} | reply.payload(), status_code=reply.status),

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_clarity.emulator.faults import STORE_FAULTS, Faults
-from airflow_provider_clarity.emulator.replies import Dropped
+from airflow_provider_clarity.emulator.replies import Dropped, Hanging
 from airflow_provider_clarity.emulator.storage_errors import StorageError, json_error, xml_error
 from airflow_provider_clarity.emulator.storage_objects import ObjectVersion
 from airflow_provider_clarity.emulator.storage_resources import object_headers
@@ -102,10 +102,12 @@ def guarded(faults: Faults, operation: str, subject: str, work: Work) -> Respons
     fault = faults.take(operation, candidates=STORE_FAULTS, subject=subject)
     if fault is None:
         return work()
-    if fault.name == "reset_after":
+    if fault.name in {"reset_after", "hang_after"}:
         work()
     if fault.name in {"reset_before", "reset_after"}:
         return Dropped()
+    if fault.name in {"hang_before", "hang_after"}:
+        return Hanging(fault.value)
     raise _refusal(fault.name, operation, subject)
 
 

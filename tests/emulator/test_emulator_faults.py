@@ -13,7 +13,7 @@ from emulator_receiver import Receiver
 
 from airflow_provider_clarity.emulator.faults import FaultError, Faults
 
-BEFORE = ["status_429", "status_429_retry_after", "status_500", "status_503", "reset_before", "html"]
+BEFORE = ["status_429", "status_429_retry_after", "status_500", "status_503", "reset_before", "hang_before", "html"]
 AFTER = ["reset_after", "status_503_after", "hang", "truncated", "slow_drip", "empty_errors"]
 STATUS = {
     "status_429": 429,
@@ -53,7 +53,7 @@ def _check(fault: str, reply: httpx.Response) -> None:
 
 
 def _provoke(api: Api, operation: str, fault: str, tasks: list[dict[str, Any]]) -> None:
-    value = {"status_429_retry_after": 3, "slow_drip": 0.01, "hang": 0.05}.get(fault)
+    value = {"status_429_retry_after": 3, "slow_drip": 0.01, "hang": 0.05, "hang_before": 0.05}.get(fault)
     _one(api, operation, fault, **({} if value is None else {"value": value}))
     started = time.monotonic()
     if fault in STATUS:
@@ -61,7 +61,7 @@ def _provoke(api: Api, operation: str, fault: str, tasks: list[dict[str, Any]]) 
     else:
         with pytest.raises(httpx.RemoteProtocolError, match="peer closed" if fault == "truncated" else "disconnected"):
             api.post(tasks)
-    assert time.monotonic() - started >= {"slow_drip": 0.2, "hang": 0.05}.get(fault, 0)
+    assert time.monotonic() - started >= {"slow_drip": 0.2, "hang": 0.05, "hang_before": 0.05}.get(fault, 0)
     assert _fired(api) == [1]
 
 
@@ -288,6 +288,9 @@ def test_both_servers_share_one_registry(api: Api, emulator: EmulatorProcess) ->
         {"operation": "submit", "fault": "hang", "rate": 2},
         {"operation": "submit", "fault": "hang", "rate": 0.5, "times": 1},
         {"operation": "submit", "fault": "hang", "match": ""},
+        {"operation": "submit", "fault": "hang", "seconds": 0},
+        {"operation": "submit", "fault": "hang", "seconds": 1, "times": 1},
+        {"operation": "submit", "fault": "hang", "seconds": 1, "rate": 0.5},
         {"operation": "submit", "fault": "hang", "value": -1},
         {"operation": "submit", "fault": "hang", "matches": "a"},
         {"fault": "hang"},
@@ -329,3 +332,20 @@ def test_a_rate_is_seeded() -> None:
     assert draws(faults) == first == draws(Faults(seed=1))
     assert draws(Faults(seed=2)) != first
     assert 250 < sum(first) < 350
+
+
+def test_a_fault_for_some_seconds_fires_each_time_until_then() -> None:
+    """An outage has an end, however often it is met."""
+    now = [100.0]
+    faults = Faults(monotonic=lambda: now[0])
+    faults.register({"operation": "poll", "fault": "status_503", "seconds": 60})
+
+    def takes() -> bool:
+        return faults.take("poll", candidates={"status_503"}, subject="") is not None
+
+    assert [takes() for _ in range(5)] == [True] * 5
+    now[0] = 159.9
+    assert takes()
+    now[0] = 160.0
+    assert not takes()
+    assert faults.describe() == [{"operation": "poll", "fault": "status_503", "fired": 6, "seconds": 60}]

@@ -54,17 +54,17 @@ def test_a_status_is_seen_by_the_client_once(store: StorageServer, deeds: Deeds,
 
 
 @pytest.mark.parametrize("operation", ["store.insert", "store.get", "store.list", "store.rewrite", "store.delete"])
-@pytest.mark.parametrize("fault", ["reset_before", "reset_after"])
+@pytest.mark.parametrize("fault", ["reset_before", "reset_after", "hang_before", "hang_after"])
 def test_a_reset_is_a_connection_without_a_reply(
     store: StorageServer, deeds: Deeds, operation: str, fault: str
 ) -> None:
     """The client cannot tell whether it was done; only a look afterwards can: before, nothing; after, everything."""
-    store.fault(operation, fault)
+    store.fault(operation, fault, **({"value": 0.05} if "hang" in fault else {}))
     with pytest.raises((requests.ConnectionError, ConnectionError)):
         deeds[operation]()
     assert store.fired() == [{"fault": fault, "fired": 1}]
     client = store.client()
-    done = fault == "reset_after"
+    done = fault.endswith("after")
     assert client.bucket("raw").blob("new").exists() is (done and operation == "store.insert")
     assert client.bucket("print").blob("new").exists() is (done and operation == "store.rewrite")
     assert client.bucket("raw").blob("old").exists() is not (done and operation == "store.delete")
