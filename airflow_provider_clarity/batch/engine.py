@@ -26,7 +26,7 @@ from airflow_provider_clarity.batch.sending import Sender
 from airflow_provider_clarity.batch.submission import Requests
 from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked, result_of
-from airflow_provider_clarity.batch.work import Log, Pace, Run, Work
+from airflow_provider_clarity.batch.work import Log, Pace, Run, Work, together
 from airflow_provider_clarity.exceptions import ClarityError
 from airflow_provider_clarity.runware.client import ClarityClient
 
@@ -145,9 +145,7 @@ class Engine:
             for image, action in busy
             if not isinstance(action, array)
         ]
-        for settled in await asyncio.gather(*single, return_exceptions=True):
-            if isinstance(settled, BaseException):
-                raise settled
+        await together(single)
         await self._looker.look(asks, "response")
         await self._looker.look(details, "details")
         if posts:

@@ -11,7 +11,7 @@ looks, and may promote (the generation of the final object decides there).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.record import VERSION, Attempt, TaskRecord, may_take_over
-from airflow_provider_clarity.exceptions import ClarityFencedError, ClarityInputError, ClarityLostError
+from airflow_provider_clarity.exceptions import ClarityError, ClarityFencedError, ClarityInputError, ClarityLostError
 from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Workspace
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
@@ -45,6 +45,19 @@ class Claim:
     record: TaskRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A POST that is about to leave, if it may.
+
+    :param attempt: the one that is to be sent, for the first time or again
+    :param known: the record as it was last seen
+    """
+
+    item: Item
+    attempt: Attempt
+    known: TaskRecord | None = None
+
+
 class Ledger(Protocol):
     """What the engine needs of a ledger. All methods block; the engine calls them in a thread."""
 
@@ -52,8 +65,12 @@ class Ledger(Protocol):
         """Return all that is known of the item's purchases, None where nothing is."""
         ...
 
-    def claim(self, item: Item, attempt: Attempt, known: TaskRecord | None = None) -> Claim:
-        """Write down that ``attempt`` is about to be sent, for the first time or again, if we may."""
+    def claim(self, wanted: Sequence[Wanted]) -> list[Claim | ClarityError]:
+        """Write down that attempts are about to be sent, where we may.
+
+        :param wanted: those that are to go together
+        :return: an answer to each in its order; an error that concerns one of them only
+        """
         ...
 
     def renew(self, item: Item, attempt: Attempt) -> Claim:
@@ -93,11 +110,21 @@ class RecordLedger:
         """Read the record."""
         return self._load(record_uri(item))[0]
 
-    def claim(self, item: Item, attempt: Attempt, known: TaskRecord | None = None) -> Claim:
-        """Write the attempt, or one more POST of it, if nobody else may be about to.
+    def claim(self, wanted: Sequence[Wanted]) -> list[Claim | ClarityError]:
+        """Write each attempt, or one more POST of it, if nobody else may be about to.
 
-        :param known: the record as it was last seen; it is written anew where somebody deleted it meanwhile
+        A record that somebody deleted meanwhile is written anew, as it was last seen.
         """
+        return [self._answer(one) for one in wanted]
+
+    def _answer(self, wanted: Wanted) -> Claim | ClarityError:
+        try:
+            return self.claim_one(wanted.item, wanted.attempt, wanted.known)
+        except ClarityError as error:
+            return error
+
+    def claim_one(self, item: Item, attempt: Attempt, known: TaskRecord | None = None) -> Claim:
+        """Write one attempt; see :meth:`claim`."""
         uri = record_uri(item)
         for _ in range(_RACES):
             stored, generation = self._load(uri)

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from airflow_provider_clarity.batch import adoption, messages
 from airflow_provider_clarity.batch.identity import task_uuid
+from airflow_provider_clarity.batch.ledger import Claim, Wanted
 from airflow_provider_clarity.batch.record import Attempt
 from airflow_provider_clarity.batch.submission import Request
 from airflow_provider_clarity.batch.tracked import Tracked, failure_of
-from airflow_provider_clarity.batch.work import Work
-from airflow_provider_clarity.exceptions import ClarityInputError
+from airflow_provider_clarity.batch.work import Work, together
+from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.runware.client import SubmitOutcome
 from airflow_provider_clarity.storage.uris import GsUri
 
@@ -31,9 +32,9 @@ class Sender:
 
     async def post(self, images: list[Tracked]) -> None:
         """Make the requests, claim them, send those that were granted, and drop their URLs."""
-        ready: list[tuple[Tracked, Request]] = []
-        for image in images:
-            await self._work.guarded(image, self._prepare(image, ready))
+        prepared: list[tuple[Tracked, Request, Attempt]] = []
+        await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in images)
+        ready = await self._claim(prepared)
         for image, _ in ready:
             if self._work.monotonic() - image.claimed_at > self._work.rules.lease:
                 await self._work.guarded(image, self._renew(image))
@@ -52,7 +53,7 @@ class Sender:
         if reply.stop is not None:
             raise reply.stop
 
-    async def _prepare(self, image: Tracked, ready: list[tuple[Tracked, Request]]) -> None:
+    async def _prepare(self, image: Tracked, prepared: list[tuple[Tracked, Request, Attempt]]) -> None:
         if not image.item.sendable:
             raise ClarityInputError(messages.SOURCE_CHANGED)
         if image.item.pixels is None:
@@ -65,9 +66,7 @@ class Sender:
         attempt = attempt.model_copy(
             update={"endpoint_expires_at": request.endpoint_expires_at, "submit_timeout": self._work.submit_timeout}
         )
-        await self._claim(image, attempt, request)
-        if image.view.claimed:
-            ready.append((image, request))
+        prepared.append((image, request, attempt))
 
     def _attempt(self, image: Tracked) -> Attempt:
         """Return the attempt that is to be sent: the open one again, or the next."""
@@ -86,18 +85,32 @@ class Sender:
             submit_timeout=self._work.submit_timeout,
         )
 
-    async def _claim(self, image: Tracked, attempt: Attempt, request: Request) -> None:
+    async def _claim(self, prepared: list[tuple[Tracked, Request, Attempt]]) -> list[tuple[Tracked, Request]]:
+        """Claim them together; return those that were granted."""
+        if not prepared:
+            return []
         at = self._work.monotonic()
-        claim = await asyncio.to_thread(self._work.ledger.claim, image.item, attempt, image.record)
+        wanted = [Wanted(image.item, attempt, image.record) for image, _, attempt in prepared]
+        answers = await asyncio.to_thread(self._work.ledger.claim, wanted)
+        granted = []
+        for (image, request, attempt), answer in zip(prepared, answers, strict=True):
+            await self._work.guarded(image, self._claimed(image, attempt, answer, at))
+            if not isinstance(answer, ClarityError) and image.view.claimed:
+                granted.append((image, request))
+        return granted
+
+    async def _claimed(self, image: Tracked, attempt: Attempt, answer: Claim | ClarityError, at: float) -> None:
+        if isinstance(answer, ClarityError):
+            raise answer
         new = image.view.attempt is None or image.view.attempt.n != attempt.n
-        image.know(claim.record, self._work.ledger.may_claim_at(claim.record))
-        if new and claim.granted:
+        image.know(answer.record, self._work.ledger.may_claim_at(answer.record))
+        if new and answer.granted:
             image.begin()
-        image.view = replace(image.view, claimed=claim.granted)
+        image.view = replace(image.view, claimed=answer.granted)
         image.claimed_at = at
-        if not claim.granted:
+        if not answer.granted:
             image.forget_looks()
-            self._work.log.info("Another run is sending task %s: this one follows it.", request.task.task_uuid)
+            self._work.log.info("Another run is sending task %s: this one follows it.", attempt.task_uuid)
 
     async def _renew(self, image: Tracked) -> None:
         """Renew a claim that has aged; a zombie that wakes sends nothing."""

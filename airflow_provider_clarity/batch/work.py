@@ -7,7 +7,7 @@ of times in a row; a note names its attempt, and survives a record that somebody
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -129,3 +129,10 @@ class Work:
             self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
         else:
             image.failures = 0 if mends else image.failures
+
+
+async def together(works: Iterable[Awaitable[None]]) -> None:
+    """Do them at once and wait for all, also where one fails; then raise its error."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -40,13 +40,13 @@ def test_a_claim_is_renewed_by_its_owner_only(bench: Bench) -> None:
     """Breaks if a runner that slept takes a claim back from the one that took it over."""
     item, clock = image(bench), ShiftedClock()
     sleeper, heir = ledger(bench, clock=clock), ledger(bench, clock=clock)
-    claim = sleeper.claim(item, attempt(item))
+    claim = sleeper.claim_one(item, attempt(item))
     assert claim.granted
     last = claim.record.last
     assert last is not None
     assert not heir.renew(item, last).granted
     clock.ahead += 3600
-    assert heir.claim(item, last).granted
+    assert heir.claim_one(item, last).granted
     assert not sleeper.renew(item, last).granted
     assert heir.renew(item, last).granted
 
@@ -55,7 +55,7 @@ def test_a_claim_is_renewed_by_its_owner_only(bench: Bench) -> None:
 def test_a_claim_that_is_not_needed_any_more_is_not_renewed(bench: Bench, what: str) -> None:
     """Breaks if a POST leaves for a task that the service knows, that is over, or that nobody wrote down."""
     item, ours = image(bench), ledger(bench)
-    ours.claim(item, attempt(item))
+    ours.claim_one(item, attempt(item))
     if what == "acknowledged":
         ours.note(item, lambda record: record.acknowledged(1, 1.0))
     elif what == "ended":
@@ -70,7 +70,7 @@ def test_a_claim_that_is_not_needed_any_more_is_not_renewed(bench: Bench, what: 
 def test_the_second_attempt_of_nothing_is_not_granted(bench: Bench) -> None:
     """Breaks if a record begins with attempt 2: the first, which may be on its way, would be looked up by nobody."""
     item = image(bench)
-    assert not ledger(bench).claim(item, attempt(item, 2)).granted
+    assert not ledger(bench).claim_one(item, attempt(item, 2)).granted
     assert bench.store.stat(record_uri(item)) is None
 
 
@@ -91,7 +91,7 @@ def test_a_record_that_changes_under_every_write_is_left_to_the_others(bench: Be
     """Breaks if two runners that write as fast as they can keep each other busy for ever."""
     item = image(bench)
     first = ledger(bench)
-    first.claim(item, attempt(item))
+    first.claim_one(item, attempt(item))
     found = bench.store.read_json(record_uri(item))
     assert found is not None
     ours = RecordLedger(
@@ -99,7 +99,7 @@ def test_a_record_that_changes_under_every_write_is_left_to_the_others(bench: Be
         owner=bench.record(item).owner, clock=ShiftedClock(), lease=QUICK.lease,
     )  # fmt: skip
     calls = {
-        "claim": lambda: ours.claim(item, attempt(item)),
+        "claim": lambda: ours.claim_one(item, attempt(item)),
         "renew": lambda: ours.renew(item, attempt(item)),
         "note": lambda: ours.note(item, lambda record: record.acknowledged(1, 1.0)),
     }
@@ -116,7 +116,7 @@ def test_a_trace_survives_another_writer(bench: Bench) -> None:
     assert follow_trace(bench.store, trace) is None
     leave_trace(bench.store, trace, record_uri(item))
     assert follow_trace(bench.store, trace) is None  # its record is not there
-    ledger(bench).claim(item, attempt(item))
+    ledger(bench).claim_one(item, attempt(item))
     named = follow_trace(bench.store, trace)
     assert named is not None
     assert named == (record_uri(item), bench.record(item))
@@ -132,13 +132,13 @@ def test_nobody_claims_what_another_may_be_sending(bench: Bench, lease: float) -
     rules = replace(QUICK, lease=lease)
     one = RecordLedger(bench.store, owner="one", clock=clock, lease=rules.lease)
     other = RecordLedger(bench.store, owner="other", clock=clock, lease=rules.lease)
-    claim = one.claim(item, attempt(item))
+    claim = one.claim_one(item, attempt(item))
     last = claim.record.last
     assert last is not None
     assert last.last_sent_at is not None
-    assert not other.claim(item, last).granted
+    assert not other.claim_one(item, last).granted
     clock.ahead += lease + last.submit_timeout - 0.5
-    assert not other.claim(item, last).granted
+    assert not other.claim_one(item, last).granted
     clock.ahead += 1.0
-    assert other.claim(item, last).granted
-    assert not one.claim(item, last).granted
+    assert other.claim_one(item, last).granted
+    assert not one.claim_one(item, last).granted
