@@ -43,8 +43,9 @@ def test_an_amount_becomes_micro_dollars(written: object, micro: int | None) -> 
 @pytest.mark.parametrize(
     "written",
     [
-        True, False, math.nan, math.inf, -math.inf, -1, -0.01, Decimal("NaN"), "NaN", "inf", "-3", "+3", "", " ", "None",
-        "$", "1,000", "1_000", "1e3", "25 EUR", "25$", "$$25", ".5", "٢٥", "9" * 13, "0." + "1" * 21, b"25", [25], "25\n26",
+        True, False, math.nan, math.inf, -math.inf, -1, -0.01, Decimal("NaN"), "NaN", "inf", "-3", "+3", "", " ",
+        "None", "$", "1,000", "1_000", "1e3", "25 EUR", "25$", "$$25", ".5", "٢٥", "9" * 13, "0." + "1" * 21, b"25",
+        [25], "25\n26",
     ],
 )  # fmt: skip
 def test_what_is_no_amount_is_refused(written: object) -> None:
