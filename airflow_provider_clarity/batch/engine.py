@@ -291,6 +291,7 @@ class Engine:
         outcome = self._work.landing.attempt_outcome(image, end)
         if attempt is None or (outcome is None and end.outcome != "failed"):
             image.end = end  # nothing of it is ours to write down
+            await self._sweep(image, end, ended_now=False)
             return
         run_end = RunEnd(
             round=self._work.run.round_number,
@@ -314,3 +315,19 @@ class Engine:
         if outcome is not None:
             self._work.ended(image, attempt.n)
         image.end = end
+        await self._sweep(image, end, ended_now=True)
+
+    async def _sweep(self, image: Tracked, end: ItemEnd, *, ended_now: bool) -> None:
+        """Empty staging of what nobody needs any more, once the image is done. It may fail, and then only says so."""
+        if self._work.stopped or end.outcome not in ("delivered", "recovered", "done"):
+            return
+        swept = await asyncio.to_thread(self._work.landing.sweep, image, self._work.clock(), ended_now=ended_now)
+        if swept.deleted:
+            self._work.log.info("Deleted %d object(s) that earlier attempts had left in staging.", swept.deleted)
+        if swept.left:
+            self._work.log.warning(
+                "%d object(s) in staging could not be swept: %s The picture is safe. A lifecycle rule of the bucket "
+                "deletes them, or you may.",
+                swept.left,
+                swept.why,
+            )

@@ -1,4 +1,4 @@
-"""What the engine does in Cloud Storage for one image: look, verify, promote, recover, and say how it ended.
+"""What the engine does in Cloud Storage for one image: look, verify, promote, recover, say how it ended, sweep.
 
 Invariants: nothing is promoted that was not verified at that very generation; an outcome is said only after the object
 it speaks of was seen or written; all of it may happen twice without harm.
@@ -7,15 +7,17 @@ it speaks of was seen or written; all of it may happen twice without harm.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from airflow_provider_clarity.batch import messages
 from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.batch.leftovers import may_have_left, to_sweep
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
 from airflow_provider_clarity.batch.record import AttemptOutcome, Failure
 from airflow_provider_clarity.batch.tracked import ItemEnd, Outcome, Tracked
-from airflow_provider_clarity.exceptions import ClarityDeliveryError
+from airflow_provider_clarity.exceptions import ClarityDeliveryError, ClarityError
 from airflow_provider_clarity.redact import redact
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.storage.delivery import (
@@ -31,11 +33,25 @@ from airflow_provider_clarity.storage.delivery import (
 )
 from airflow_provider_clarity.storage.header import PictureFormat
 from airflow_provider_clarity.storage.provenance import Provenance
-from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.store import ObjectStore, StoredObject
 from airflow_provider_clarity.storage.uris import GsUri
 
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 """The most that is fetched in a recovery: 4096 x 4096 pixels of PNG are far below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What became of the objects that were left in staging.
+
+    :param deleted: how many are gone
+    :param left: how many could not be deleted; one, where staging could not even be listed
+    :param why: of the first of those
+    """
+
+    deleted: int = 0
+    left: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,40 @@ class Landing:
         if image.recovered and not image.broken_generation:
             image.notes = (*image.notes, messages.NOT_UPLOADED)
         image.view = replace(image.view, staged=None, unfetched=True)
+
+    def sweep(self, image: Tracked, now: float, *, ended_now: bool) -> Swept:
+        """Delete what settled attempts left in staging, in one listing at most; never an error.
+
+        The final object is looked at after the listing: what was listed before is then not the last of its kind.
+
+        :param now: epoch seconds
+        :param ended_now: see :func:`~.leftovers.may_have_left`
+        """
+        record, promotion = image.record, image.promotion
+        if record is None:
+            return Swept()
+        emptied = image.attempt.n if promotion is not None and not promotion.warnings else None
+        attempts = may_have_left(record, now, ended_now=ended_now, emptied=emptied)
+        if not attempts:
+            return Swept()
+        newest = GsUri.parse(attempts[-1].staging)
+        try:
+            found = tuple(self.store.list(GsUri(newest.bucket, f"{newest.name.rpartition('-')[0]}-")))
+            final = self.store.stat(image.item.destination) if found else None
+        except ClarityError as error:
+            return Swept(left=1, why=error.message)
+        proven = Provenance.from_metadata(final.metadata) if final is not None else None
+        return self._delete(to_sweep(record, found, proven))
+
+    def _delete(self, objects: Sequence[StoredObject]) -> Swept:
+        """Delete each at its generation; after a failure the others are left to the bucket's lifecycle rule."""
+        gone = 0
+        for done, one in enumerate(objects):
+            try:
+                gone += self.store.delete(one.uri, generation=one.generation)
+            except ClarityError as error:
+                return Swept(gone, len(objects) - done, error.message)
+        return Swept(gone)
 
     def finished(self, image: Tracked, outcome: str, failure: Failure | None) -> ItemEnd:
         """Say how it ended where there is nothing to promote."""

@@ -23,7 +23,7 @@ from airflow_provider_clarity.batch.record import VERSION, Attempt, TaskRecord, 
 from airflow_provider_clarity.exceptions import ClarityError, ClarityFencedError, ClarityInputError, ClarityLostError
 from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Workspace
-from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
+from airflow_provider_clarity.storage.store import GenerationConflict, NotJsonError, ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
 
 Clock = Callable[[], float]
@@ -205,8 +205,7 @@ class RecordLedger:
         )
 
     def _load(self, uri: GsUri) -> tuple[TaskRecord | None, int]:
-        found = self._store.read_json(uri)
-        return (None, 0) if found is None else (read_record(uri, found.value), found.generation)
+        return load_record(self._store, uri)
 
     def _save(self, uri: GsUri, record: TaskRecord, generation: int) -> bool:
         """Write the record over the generation it was read at; False where somebody was faster.
@@ -240,15 +239,30 @@ def follow_trace(store: ObjectStore, trace: GsUri) -> tuple[GsUri, TaskRecord] |
 
     :raises ClarityLostError: either cannot be read
     """
-    found = store.read_json(trace)
+    try:
+        found = store.read_json(trace)
+    except NotJsonError:
+        raise ClarityLostError(messages.unreadable_trace(str(trace))) from None
     if found is None:
         return None
     version, named = (found.value.get("v"), found.value.get("record")) if isinstance(found.value, dict) else (0, None)
     if version != VERSION or not isinstance(named, str) or not named.startswith("gs://"):
         raise ClarityLostError(messages.unreadable_trace(str(trace)))
     uri = GsUri.parse(named)
-    record = store.read_json(uri)
-    return None if record is None else (uri, read_record(uri, record.value))
+    record, _ = load_record(store, uri)
+    return None if record is None else (uri, record)
+
+
+def load_record(store: ObjectStore, uri: GsUri) -> tuple[TaskRecord | None, int]:
+    """Read a task record and the generation it was read at; None and 0 where there is none.
+
+    :raises ClarityLostError: it cannot be read
+    """
+    try:
+        found = store.read_json(uri)
+    except NotJsonError:
+        raise ClarityLostError(messages.unreadable(str(uri), "it is damaged (no JSON)")) from None
+    return (None, 0) if found is None else (read_record(uri, found.value), found.generation)
 
 
 def read_record(uri: GsUri, value: object) -> TaskRecord:

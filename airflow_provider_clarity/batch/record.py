@@ -48,6 +48,7 @@ class Attempt(_Stored):
     :param acknowledged_at: when the service was first seen to know the task
     :param endpoint_expires_at: until when the service can upload; None where it is not to: the picture is fetched
     :param kept: where an undelivered picture is kept
+    :param adopted: the service knew the task before our first POST: somebody else pays it
     """
 
     n: int = Field(ge=1)
@@ -67,6 +68,7 @@ class Attempt(_Stored):
     failure: Failure | None = None
     cost_microusd: int | None = None
     kept: str | None = None
+    adopted: bool = False
 
 
 class RunEnd(_Stored):
@@ -162,9 +164,15 @@ class TaskRecord(_Stored):
             return self
         return self._with(n, sent_at=None, last_sent_at=None)
 
-    def acknowledged(self, n: int, now: float) -> TaskRecord:
-        """Return the record with attempt ``n`` known to the service."""
-        return self if self.attempt(n).acknowledged_at is not None else self._with(n, acknowledged_at=now)
+    def acknowledged(self, n: int, now: float, *, adopted: bool = False) -> TaskRecord:
+        """Return the record with attempt ``n`` known to the service.
+
+        :param adopted: whether it knew the task before our first POST
+        """
+        known = self.attempt(n)
+        if known.acknowledged_at is not None:
+            return self
+        return self._with(n, acknowledged_at=now, adopted=known.adopted or adopted)
 
     def ended(
         self,

@@ -18,7 +18,7 @@ from airflow_provider_clarity.batch.engine import Engine, Log, Run
 from airflow_provider_clarity.batch.identity import content_key
 from airflow_provider_clarity.batch.item import Item, make_item
 from airflow_provider_clarity.batch.landing import Landing
-from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, read_record, record_uri
+from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, load_record, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
 from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
 from airflow_provider_clarity.batch.submission import BucketRequests
@@ -147,18 +147,17 @@ class Wiring:
 
     def known_item(self, record_uri_: str, source: Source) -> Item:
         """Rebuild an image from its record: who it is does not depend on the source as it is now."""
-        found = self.store.read_json(GsUri.parse(record_uri_))
-        if found is None:
+        record, _ = load_record(self.store, GsUri.parse(record_uri_))
+        if record is None:
             raise ClarityLostError(
                 f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its "
                 "picture reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
             )
-        return _item_of(read_record(GsUri.parse(record_uri_), found.value), source)
+        return _item_of(record, source)
 
     def round_of(self, item: Item, max_tries: int) -> Round:
         """Read which round this try belongs to, and whether it is over."""
-        found = self.store.read_json(record_uri(item))
-        record = read_record(record_uri(item), found.value) if found is not None else None
+        record, _ = load_record(self.store, record_uri(item))
         ends: Mapping[str, RunEnd] = record.runs if record is not None else {}
         return round_of(ends.get(self.place), max_tries)
 

@@ -61,6 +61,19 @@ class GenerationConflict(ClarityDeliveryError):  # noqa: N818 - the field's name
         self.uri = uri
 
 
+class NotJsonError(ClarityDeliveryError):
+    """An object that should hold a JSON document holds none. Who knows what it was for says what that means.
+
+    :param uri: the object
+    """
+
+    def __init__(self, uri: GsUri) -> None:
+        super().__init__(
+            f"{uri} is not readable JSON. Nothing was changed. Look at it; it was not written by this package."
+        )
+        self.uri = uri
+
+
 class ObjectMissingError(Exception):
     """The object, or this generation of it, is not there. Never leaves this package."""
 

@@ -16,16 +16,16 @@ from typing import Any, Final
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from airflow_provider_clarity.exceptions import ClarityDeliveryError
 from airflow_provider_clarity.storage._errors import (
     EmptyRangeError,
     GenerationConflict,
+    NotJsonError,
     ObjectMissingError,
     translated,
 )
 from airflow_provider_clarity.storage.uris import GsUri
 
-__all__ = ["GenerationConflict", "JsonObject", "ObjectStore", "StoredObject"]
+__all__ = ["GenerationConflict", "JsonObject", "NotJsonError", "ObjectStore", "StoredObject"]
 
 _JSON: Final = "application/json"
 _REREADS: Final = 5
@@ -248,7 +248,8 @@ class ObjectStore:
     def read_json(self, uri: GsUri) -> JsonObject | None:
         """Read a JSON document with the generation to name in an update.
 
-        :raises ClarityDeliveryError: it is no JSON, or is being replaced faster than it can be read (retryable)
+        :raises NotJsonError: it is no JSON
+        :raises ClarityDeliveryError: it is being replaced faster than it can be read (retryable)
         """
         for _ in range(_REREADS):
             found = self.stat(uri)
@@ -260,9 +261,7 @@ class ObjectStore:
             try:
                 return JsonObject(json.loads(data), found.generation)
             except ValueError:
-                raise ClarityDeliveryError(
-                    f"{uri} is not readable JSON. Nothing was changed. Look at it; it was not written by this package."
-                ) from None
+                raise NotJsonError(uri) from None
         raise GenerationConflict(uri)
 
     def _blob(self, uri: GsUri, generation: int | None = None) -> Any:  # noqa: ANN401 - the library is untyped

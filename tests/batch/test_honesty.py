@@ -21,7 +21,6 @@ from airflow_provider_clarity.batch.ledger import record_uri
 from airflow_provider_clarity.exceptions import (
     ClarityDeadlineError,
     ClarityDeliveryError,
-    ClarityError,
     ClarityLostError,
 )
 from airflow_provider_clarity.runware.client import ClarityClient, SubmitOutcome, SubmitReply
@@ -501,9 +500,12 @@ async def test_a_record_that_is_no_json_is_named(bench: Bench, content: bytes) -
     bench.upload()
     item = bench.item()
     put(bench, record_uri(item), content)
-    with pytest.raises(ClarityError, match="not readable") as raised:
+    with pytest.raises(
+        ClarityLostError, match=r"cannot be read: it is damaged \(no JSON\)\. Nothing was sent"
+    ) as raised:
         await bench.run(item)
     assert str(record_uri(item)) in str(raised.value)
+    assert content_of(bench, record_uri(item)) == content
     assert bench.counts() == []
 
 

@@ -132,8 +132,9 @@ def test_what_is_no_json_is_named_and_nothing_is_bought(workshop: Workshop, whic
     workshop.upload()
     deferred(workshop)
     written(workshop, which).upload_from_string(content)
-    with pytest.raises(AirflowFailException, match=r"gs://.*\.json is not readable"):
+    with pytest.raises(AirflowFailException, match=r"gs://.*\.json.* cannot be read: .*Nothing was sent") as raised:
         workshop.run()
+    assert isinstance(raised.value.__cause__, ClarityLostError)
     assert workshop.counts() == [1]
 
 
