@@ -4,9 +4,9 @@ For tens of images; each mapped task costs the scheduler about a second. The lis
 
     airflow dags trigger clarity_mapped_handful --conf '{"sources": ["gs://raw/a.png", "gs://raw/b.jpg"]}'
 
-``max_active_tis_per_dagrun`` keeps the shared queue of the service from being flooded. Airflow 3.3 counts deferred tasks:
-four images are in flight at most, and none of them holds a worker. Airflow 2.11 counts only what is queued or running: more
-of them wait there. To limit those too, give the tasks a pool that includes deferred ones.
+``max_active_tis_per_dagrun`` keeps the shared queue of the service from being flooded. Airflow 3.3 counts deferred
+tasks: four images are in flight at most, and none of them holds a worker. Airflow 2.11 counts only what is queued or
+running: more of them wait there. To limit those too, give the tasks a pool that includes deferred ones.
 """
 
 from __future__ import annotations
