@@ -95,9 +95,11 @@ async def drive(
             return None
         now = clock()
         if stopper.asked or now >= deadline:
+            await engine.settled()
             raise ClarityDeadlineError(_over(progress, asked=stopper.asked))
         if (
             defer_after is not None
+            and engine.idle
             and progress.waiting
             and should_defer(
                 progress.useful_at - now, something_to_submit=progress.to_submit, defer_after=defer_after

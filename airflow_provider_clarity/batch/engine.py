@@ -1,8 +1,9 @@
 """Carries out what :func:`~.adoption.next_action` decides, for one image or many, in arrays.
 
-Invariants: a step never waits; every POST is preceded by a durable claim, and by a look at the stop flag; an answer
-that did not come changes nothing but when to ask again; an error of the surroundings (a missing role, a refused key)
-ends the step, not the purchase; doing any of it twice does no harm.
+Invariants: a step never waits for what only time brings, and no image waits for another's; an image does one thing at
+a time; every POST is preceded by a durable claim, by a look at the stop flag and at the gate; an answer that did not
+come changes nothing but when to ask again; an error of the surroundings (a missing role, a refused key) ends the step,
+not the purchase; doing any of it twice does no harm.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_clarity.batch import adoption
 from airflow_provider_clarity.batch.adoption import Action, Rules, View, next_action
+from airflow_provider_clarity.batch.gate import Gate, OpenGate
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Clock, Ledger
@@ -26,8 +28,9 @@ from airflow_provider_clarity.batch.sending import Sender
 from airflow_provider_clarity.batch.submission import Requests
 from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked, result_of
-from airflow_provider_clarity.batch.work import Log, Pace, Run, Work, together
+from airflow_provider_clarity.batch.work import Log, Pace, Run, Work
 from airflow_provider_clarity.exceptions import ClarityError
+from airflow_provider_clarity.runware.arrays import MAX_TASKS
 from airflow_provider_clarity.runware.client import ClarityClient
 
 __all__ = ["Engine", "Log", "Pace", "Progress", "Run", "result_of"]
@@ -49,6 +52,7 @@ class Engine:
     :param pace: how long to wait
     :param clock: epoch seconds
     :param jitter: a number from 0 to 1
+    :param gate: how many purchases may leave; any number where there is none
     """
 
     def __init__(  # noqa: PLR0913 - the wiring of five rooms
@@ -66,6 +70,7 @@ class Engine:
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        gate: Gate | None = None,
     ) -> None:
         self._work = Work(
             client=client,
@@ -80,15 +85,30 @@ class Engine:
             clock=clock,
             monotonic=monotonic,
             jitter=jitter,
+            gate=gate or OpenGate(),
         )
         self._looker = Looker(self._work)
         self._sender = Sender(self._work)
-        self._images: list[Tracked] = []
+        self._images = self._work.images
+        self._running: dict[asyncio.Task[None], tuple[Tracked, ...]] = {}
+        self._posting: asyncio.Task[None] | None = None
+        self._next_look = 0.0
 
     @property
     def images(self) -> Sequence[Tracked]:
         """All images, those that are over too."""
         return self._images
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in the background."""
+        return not self._running
+
+    def take_ended(self) -> list[Tracked]:
+        """Return the images that are over, and let go of them."""
+        ended = [image for image in self._images if image.end is not None]
+        self._images[:] = [image for image in self._images if image.end is None]
+        return ended
 
     @property
     def tally(self) -> Tally:
@@ -108,19 +128,113 @@ class Engine:
     async def step(self) -> Progress:
         """Do all that can be done now, and say when there will be more to do.
 
+        What takes long goes on in the background; await :meth:`settled` before the engine is left.
+
         :raises ClarityError: the surroundings do not let it go on; whatever is in flight then stays recorded
         """
-        began = self._work.monotonic()
+        until = self._work.monotonic() + _SLICE
         while True:
             now = self._work.clock()
-            actions = [(image, self._action(image, now)) for image in self._images if image.end is None]
-            busy = [(image, action) for image, action in actions if not isinstance(action, adoption.Wait)]
-            if not busy or self._work.monotonic() - began > _SLICE:
-                waits = [
-                    (image, action.until if isinstance(action, adoption.Wait) else now) for image, action in actions
-                ]
-                return progress_of(waits, now, item_timeout=self._work.rules.item_timeout)
-            await self._do(busy)
+            self._begin(now)
+            left = until - self._work.monotonic()
+            if not self._running or left <= 0:
+                return self._progress(now)
+            done, _ = await asyncio.wait(self._running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await self._ended(done)
+
+    async def settled(self) -> None:
+        """Wait for what is under way.
+
+        :raises ClarityError: the first that came of it
+        """
+        if self._running:
+            done, _ = await asyncio.wait(self._running)
+            await self._ended(done)
+
+    def _begin(self, now: float) -> None:
+        """Start whatever can be done now and is not under way, what goes to the API in arrays."""
+        array: dict[type[Action], list[Tracked]] = {adoption.AskResponse: [], adoption.AskDetails: []}
+        posts: list[tuple[Tracked, adoption.Buy | adoption.SendAgain]] = []
+        for image in self._images:
+            if image.end is not None or image.busy or now < image.due:
+                continue
+            if image.acknowledged is not None and image.view.attempt is not None:
+                self._start([image], self._work.guarded(image, self._work.acknowledged(image, image.acknowledged[1])))
+                continue
+            action = self._action(image, now)
+            match action:
+                case adoption.Wait(until):
+                    image.due = until
+                case adoption.AskResponse() | adoption.AskDetails():
+                    array[type(action)].append(image)
+                case adoption.Buy() | adoption.SendAgain():
+                    posts.append((image, action))
+                case adoption.LookAtDestination() | adoption.LookAtStaging():
+                    self._start([image], self._work.guarded(image, self._alone(image, action), mends=False))
+                case _:
+                    self._start([image], self._work.guarded(image, self._alone(image, action)))
+        self._look(array[adoption.AskResponse], array[adoption.AskDetails], now)
+        self._post(posts, now)
+
+    def _look(self, asks: list[Tracked], details: list[Tracked], now: float) -> None:
+        """Look tasks up, with those that are nearly due: few large arrays cost less than many small ones."""
+        if details:
+            self._start(details, self._looker.look(details, "details"))
+        if not asks:
+            return
+        if now < self._next_look:
+            for image in asks:
+                image.due = self._next_look
+            return
+        self._next_look = now + self._work.pace.look_apart
+        soon = now + self._work.pace.look_apart
+        near = [image for image in self._images if not image.busy and now < image.due <= soon and image.only_needs_time]
+        self._start([*asks, *near], self._looker.look([*asks, *near], "response"))
+
+    def _post(self, posts: Sequence[tuple[Tracked, adoption.Buy | adoption.SendAgain]], now: float) -> None:
+        """Send what may be sent, one POST at a time: the room for the next is known when it is answered."""
+        if not posts or self._posting is not None:
+            return
+        again = [image for image, _ in posts if image.in_flight]
+        room = max(0, self._work.gate.room(self._work.in_flight(), self._work.at_service(), now))
+        first = [image for image, _ in posts if not image.in_flight]
+        sent = [*again, *first[:room]][:MAX_TASKS]
+        if sent:
+            self._posting = self._start(sent, self._sender.post(sent))
+
+    def _start(self, images: Sequence[Tracked], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        for image in images:
+            image.busy = True
+        task = asyncio.create_task(work)
+        self._running[task] = tuple(images)
+        return task
+
+    async def _ended(self, done: Iterable[asyncio.Task[None]]) -> None:
+        """Take the images back; an error is raised when nothing is under way any more."""
+        error = self._take_back(done)
+        if error is not None:
+            if self._running:
+                rest, _ = await asyncio.wait(self._running)
+                self._take_back(rest)
+            raise error
+
+    def _take_back(self, done: Iterable[asyncio.Task[None]]) -> BaseException | None:
+        error = None
+        for task in done:
+            for image in self._running.pop(task):
+                image.busy, image.due = False, 0.0
+            self._posting = None if task is self._posting else self._posting
+            error = error or task.exception()
+        return error
+
+    def _progress(self, now: float) -> Progress:
+        opens = self._work.gate.opens_at(now)
+        waits = [
+            (image, now if image.busy else max(image.due, opens) if image.due <= now else image.due)
+            for image in self._images
+            if image.end is None
+        ]
+        return progress_of(waits, now, item_timeout=self._work.rules.item_timeout)
 
     def _action(self, image: Tracked, now: float) -> Action:
         if now < image.paused_until:
@@ -129,27 +243,6 @@ class Engine:
         if self._work.stopped and isinstance(action, adoption.Buy | adoption.SendAgain):
             return adoption.Wait(float("inf"))
         return action
-
-    async def _do(self, busy: Sequence[tuple[Tracked, Action]]) -> None:
-        """Do what was decided, what goes to the API in arrays."""
-        for image, _ in busy:
-            if image.acknowledged is not None and image.view.attempt is not None:
-                await self._work.guarded(image, self._work.acknowledged(image, image.acknowledged[1]))
-        asks = [image for image, action in busy if isinstance(action, adoption.AskResponse)]
-        details = [image for image, action in busy if isinstance(action, adoption.AskDetails)]
-        posts = [image for image, action in busy if isinstance(action, adoption.Buy | adoption.SendAgain)]
-        array = (adoption.AskResponse, adoption.AskDetails, adoption.Buy, adoption.SendAgain)
-        looks = (adoption.LookAtDestination, adoption.LookAtStaging)
-        single = [
-            self._work.guarded(image, self._alone(image, action), mends=not isinstance(action, looks))
-            for image, action in busy
-            if not isinstance(action, array)
-        ]
-        await together(single)
-        await self._looker.look(asks, "response")
-        await self._looker.look(details, "details")
-        if posts:
-            await self._sender.post(posts)
 
     async def _alone(self, image: Tracked, action: Action) -> None:
         """Do what concerns one image and no array."""
@@ -177,6 +270,7 @@ class Engine:
         now, n, cost = work.clock(), image.attempt.n, image.cost_microusd
         work.log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
         await work.note(image, lambda r: r.ended(n, outcome, now, failure=failure, cost_microusd=cost))
+        work.ended(image, n)
         pause = work.pace.backoff(image.view.in_round, work.jitter())
         image.view = replace(image.view, send_at=max(image.view.send_at, now + pause))
 
@@ -213,9 +307,13 @@ class Engine:
             if outcome is not None:
                 kept = end.uri if outcome == "undelivered" else None
                 record = record.ended(attempt.n, outcome, now, failure=end.failure, cost_microusd=cost, kept=kept)
-            return record.run_ended(self._work.run.place or self._work.run.key, run_end)
+            return (
+                record if self._work.run.many else record.run_ended(self._work.run.place or self._work.run.key, run_end)
+            )
 
         await self._work.note(image, change)
+        if outcome is not None:
+            self._work.ended(image, attempt.n)
         image.end = end
         await self._sweep(image, end, ended_now=True)
 

@@ -41,8 +41,8 @@ def progress_of(waits: Sequence[tuple[Tracked, float]], now: float, *, item_time
     """
     if not waits:
         return Progress((), (), None, now)
-    sent = [image for image, _ in waits if _in_flight(image)]
-    known = [image for image in sent if _only_needs_time(image)]
+    sent = [image for image, _ in waits if image.in_flight]
+    known = [image for image in sent if image.only_needs_time]
     known.sort(key=lambda image: image.attempt.last_sent_at or now)
     return Progress(
         in_flight=tuple(image.attempt.task_uuid for image in sent),
@@ -50,7 +50,7 @@ def progress_of(waits: Sequence[tuple[Tracked, float]], now: float, *, item_time
         look_at=min(until for _, until in waits),
         useful_at=min(_useful_at(image, until, now) for image, until in waits),
         sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
-        to_submit=any(not _in_flight(image) for image, _ in waits),
+        to_submit=any(not image.in_flight for image, _ in waits),
         silent_at=min((_silent_at(image, now, item_timeout) for image in known), default=float("inf")),
     )
 
@@ -61,30 +61,13 @@ def _silent_at(image: Tracked, now: float, item_timeout: float) -> float:
     return at if at > now else now + item_timeout
 
 
-def _in_flight(image: Tracked) -> bool:
-    attempt = image.view.attempt
-    return attempt is not None and attempt.outcome is None and attempt.last_sent_at is not None
-
-
-def _only_needs_time(image: Tracked) -> bool:
-    """Say whether somebody else may wait for an image: the service knows its task, and has not settled it.
-
-    What is not acknowledged may have to be sent again, and what is settled has its upload on its way: a trigger, which
-    only sees whether a task is settled, would wait too long for the one and not at all for the other.
-    """
-    attempt, response = image.view.attempt, image.view.response
-    if attempt is None or attempt.acknowledged_at is None:
-        return False
-    return response is None or response.status in ("processing", "silent")
-
-
 def _useful_at(image: Tracked, until: float, now: float) -> float:
     """Say when an image is of use: one that is worked on when it is done, any other when it can be tried.
 
     What is sent, but needs more than time, is watched closely.
     """
-    if not _in_flight(image):
+    if not image.in_flight:
         return until
-    if not _only_needs_time(image):
+    if not image.only_needs_time:
         return now
     return max(until, now + expected_remaining(now - (image.attempt.last_sent_at or now)))

@@ -50,6 +50,7 @@ class Sender:
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
             await self._work.guarded(image, self._sent(image, outcome, now, pause))
+        self._work.gate.answered(reply, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
 

@@ -64,6 +64,8 @@ class Tracked:
     :param acknowledged: the attempt that the service was seen to know, and when; kept until the record says so too
     :param followed: attempts of others that this try saw open
     :param adopted: the attempt that the service knew before its first POST: it was bought without this record
+    :param busy: something is being done with it
+    :param due: epoch seconds before which there is nothing to do
     """
 
     item: Item
@@ -87,6 +89,32 @@ class Tracked:
     followed: set[int] = field(default_factory=set)
     adopted: int | None = None
     end: ItemEnd | None = None
+    busy: bool = False
+    due: float = 0.0
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether its last attempt was sent and has no outcome."""
+        attempt = self.view.attempt
+        return attempt is not None and attempt.outcome is None and attempt.last_sent_at is not None
+
+    @property
+    def at_service(self) -> bool:
+        """Whether the service may be at work on it, as far as is known."""
+        looks = (self.view.response, self.view.details)
+        return self.in_flight and not any(look and look.status in ("success", "failed") for look in looks)
+
+    @property
+    def only_needs_time(self) -> bool:
+        """Whether somebody else may wait for it: the service knows its task, and has not settled it.
+
+        What is not acknowledged may have to be sent again, and what is settled has its upload on its way: a trigger,
+        which only sees whether a task is settled, would wait too long for the one and not at all for the other.
+        """
+        attempt, response = self.view.attempt, self.view.response
+        if attempt is None or attempt.outcome is not None or attempt.acknowledged_at is None:
+            return False
+        return response is None or response.status in ("processing", "silent")
 
     def know(self, record: TaskRecord | None, may_claim_at: float) -> None:
         """Take over what the record says.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from airflow_provider_clarity.batch.adoption import Rules
+from airflow_provider_clarity.batch.gate import Gate
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Change, Clock, Ledger
-from airflow_provider_clarity.batch.record import TaskRecord
+from airflow_provider_clarity.batch.record import Failure, TaskRecord
 from airflow_provider_clarity.batch.submission import Requests
 from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
@@ -24,6 +25,9 @@ from airflow_provider_clarity.runware.pace import backoff, next_look
 
 _TIMES_IN_A_ROW = 6
 """How often in a row something around us may fail before the step gives up: with the backoff about a minute."""
+
+_AROUND_ALL: Final = frozenset({"auth", "quota", "budget", "deadline", "fenced", "plan"})
+"""Kinds of errors that are not one image's."""
 
 
 class Log(Protocol):
@@ -41,20 +45,28 @@ class Run:
     :param place: the run key and the map index: who pays, and whose round it is
     :param round_number: from 0; a clear opens the next
     :param max_tries: Airflow's ``ti.max_tries``, stored with the end of the round
+    :param many: it is over many images: what is wrong with one ends that one, and the end of a round is not theirs
     """
 
     key: str
     place: str = ""
     round_number: int = 0
     max_tries: int = 0
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long to wait, in seconds: between two looks at a task of some age, and after the n-th failure in a row."""
+    """How long to wait, in seconds.
+
+    :param next_look: between two looks at a task of some age
+    :param backoff: after the n-th failure in a row
+    :param look_apart: between two look-ups at least, whatever is due: what comes nearer goes together
+    """
 
     next_look: Callable[[float, float | None], float] = next_look
     backoff: Callable[[int, float], float] = backoff
+    look_apart: float = 0.0
 
 
 @dataclass(slots=True)
@@ -72,8 +84,10 @@ class Work:
     :param clock: epoch seconds
     :param monotonic: seconds that no clock change moves
     :param jitter: a number from 0 to 1
+    :param gate: how many purchases may leave
     :param stopped: nothing more is submitted
     :param tally: what is counted for the metrics
+    :param images: all that are not let go of
     """
 
     client: ClarityClient
@@ -88,8 +102,24 @@ class Work:
     clock: Clock
     monotonic: Clock
     jitter: Callable[[], float]
+    gate: Gate
     stopped: bool = False
     tally: Tally = field(default_factory=Tally)
+    images: list[Tracked] = field(default_factory=list)
+
+    def in_flight(self) -> int:
+        """Count what was sent and has no outcome."""
+        return sum(image.in_flight for image in self.images)
+
+    def at_service(self) -> int:
+        """Count what the service may be at work on."""
+        return sum(image.at_service for image in self.images)
+
+    def ended(self, image: Tracked, n: int) -> None:
+        """Tell the gate that a purchase has its outcome, if it was ours."""
+        attempt = image.record.attempt(n) if image.record is not None else image.attempt
+        if attempt.place == (self.run.place or self.run.key):
+            self.gate.ended(attempt, self.clock())
 
     async def note(self, image: Tracked, change: Change) -> None:
         """Write a change down, and take over what the record says then."""
@@ -117,16 +147,23 @@ class Work:
     async def guarded(self, image: Tracked, work: Awaitable[None], *, mends: bool = True) -> None:
         """Do it; what fails around one image is tried again later, up to a number of times in a row.
 
+        Of many images what fails for good ends that image; what concerns them all is raised.
+
         :param mends: whether its success says that the trouble is over; a look at storage says nothing of a write
         """
         try:
             await work
         except ClarityError as error:
             image.failures += 1
-            if not error.retryable or image.failures >= _TIMES_IN_A_ROW:
+            alone = self.run.many and error.kind not in _AROUND_ALL
+            if error.retryable and (alone or image.failures < _TIMES_IN_A_ROW):
+                self.hold(image, image.failures)
+                self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
+            elif alone:
+                failure = Failure(kind=error.kind, message=error.message, code=error.code)
+                image.end = self.landing.finished(image, "failed", failure)
+            else:
                 raise
-            self.hold(image, image.failures)
-            self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
         else:
             image.failures = 0 if mends else image.failures
 

@@ -475,11 +475,19 @@ async def test_a_record_that_is_damaged_in_flight_is_named_and_left(bench: Bench
     """Breaks if what a newer version wrote meanwhile is replaced by what this one remembers."""
     bench.upload()
     item = bench.item()
-    async with bench.api() as client:
+
+    class Busy(ScriptedClient):
+        busy = True
+
+        def says(self) -> Literal["processing"] | None:
+            return "processing" if self.busy else None
+
+    async with bench.api(Busy) as client:
         engine = bench.engine(client, item)
         engine.add(item)
         await engine.step()
         put(bench, record_uri(item), b'{"v": 2}')
+        client.busy = False
         with pytest.raises(ClarityLostError, match="newer version"):
             await bench.finish(engine)
     assert content_of(bench, record_uri(item)) == b'{"v": 2}'

@@ -1,0 +1,66 @@
+"""What the engine asks before purchases leave, and tells what became of them.
+
+Invariant: the gate is asked last, after everything that could make a purchase needless was looked at; it only ever says
+how many may leave, never which. A second POST of a UUID is no purchase: it needs no room.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from airflow_provider_clarity.batch.record import Attempt
+from airflow_provider_clarity.runware.client import SubmitReply
+
+
+class Gate(Protocol):
+    """How many purchases may leave. Called on the engine's loop; it does not block."""
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:
+        """Say how many purchases may leave now.
+
+        :param in_flight: those that were sent and have no outcome
+        :param at_service: those of them that the service may still be at work on
+        :param now: epoch seconds
+        """
+        ...
+
+    def opens_at(self, now: float) -> float:
+        """Say when there may be room, epoch seconds.
+
+        Later than now where there is none; infinity where that takes the end of one in flight.
+        """
+        ...
+
+    def answered(self, reply: SubmitReply, at_service: int, now: float) -> None:
+        """Hear how the service took a POST.
+
+        :param at_service: those that it has accepted and not finished, this POST's among them
+        :param now: epoch seconds
+        """
+        ...
+
+    def ended(self, attempt: Attempt, now: float) -> None:
+        """Hear of the end of a purchase, once its outcome and cost are written down.
+
+        :param attempt: with both
+        :param now: epoch seconds
+        """
+        ...
+
+
+class OpenGate:
+    """For one image: whatever is decided may leave."""
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:  # noqa: ARG002
+        """Any number."""
+        return 1_000_000
+
+    def opens_at(self, now: float) -> float:
+        """Now."""
+        return now
+
+    def answered(self, reply: SubmitReply, at_service: int, now: float) -> None:
+        """Nothing to learn."""
+
+    def ended(self, attempt: Attempt, now: float) -> None:
+        """Nothing to learn."""
