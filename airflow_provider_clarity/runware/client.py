@@ -42,6 +42,8 @@ MAX_REPLY_BYTES: Final = 128_000_000
 
 _TOO_LARGE: Final = 413
 _FETCH_TIMEOUTS: Final = 5
+_CONNECT_TIMEOUT: Final = 15
+"""Seconds until the next address of a picture's host is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class ClarityClient:
         self._transport = transport
         self._sockets = asyncio.Semaphore(max_connections)
         self._http: httpx.AsyncClient | None = None
+        self._pictures: dict[str | None, httpx.AsyncClient] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -172,17 +175,18 @@ class ClarityClient:
         try:
             async with asyncio.timeout(self._timeout * _FETCH_TIMEOUTS), self._sockets:
                 with quiet():
-                    await images.check_address(checked, loopback=self._loopback)
-                    return await images.fetch(await self._client(), checked, max_bytes=max_bytes)
+                    found = await images.find_routes(checked, loopback=self._loopback)
+                    return await images.fetch(await self._picture_client(found.proxy), found, max_bytes=max_bytes)
         except TimeoutError:
             raise images.refusal(url, "it took too long", retryable=True) from None
 
     async def aclose(self) -> None:
         """Close the sockets. The client cannot be used afterwards."""
         self._closed = True
-        http, self._http = self._http, None
-        if http is not None:
-            with quiet():
+        opened = [http for http in (self._http, *self._pictures.values()) if http is not None]
+        self._http, self._pictures = None, {}
+        with quiet():
+            for http in opened:
                 await http.aclose()
 
     async def _look_up(
@@ -245,7 +249,7 @@ class ClarityClient:
             async with asyncio.timeout(self._timeout), self._sockets:
                 with quiet():
                     return await self._exchange(await self._client(), arrays.join(encoded))
-        except (httpx.HTTPError, TimeoutError):
+        except images.LOST:
             return None
 
     async def _exchange(self, http: httpx.AsyncClient, body: bytes) -> _Answer | None:
@@ -262,26 +266,42 @@ class ClarityClient:
         return _Answer(response.status_code, replace(envelope, errors=errors), wait)
 
     async def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            context = await self._context()
+            if self._http is None:  # another call may have been faster while the context was built
+                # A proxy is no loopback: it would be given the key.
+                keep = self._max_connections
+                self._http = self._open(context, trust_env=not self._loopback, keep=keep, connect=self._timeout)
+        return self._http
+
+    async def _picture_client(self, proxy: str | None) -> httpx.AsyncClient:
+        """Give the client for pictures: routed as found; no connection is kept, since the pool knows it by address."""
+        if proxy not in self._pictures:
+            context = await self._context()
+            if proxy not in self._pictures:
+                connect = min(self._timeout, _CONNECT_TIMEOUT)
+                self._pictures[proxy] = self._open(context, trust_env=False, keep=0, connect=connect, proxy=proxy)
+        return self._pictures[proxy]
+
+    async def _context(self) -> ssl.SSLContext:
+        context = self._ssl_context or await shared_ssl_context()
         if self._closed:
             message = "this ClarityClient is closed"
             raise RuntimeError(message)
-        if self._http is None:
-            context = self._ssl_context or await shared_ssl_context()
-            if self._http is None:  # another call may have been faster while the context was built
-                self._http = self._open(context)
-        return self._http
+        return context
 
-    def _open(self, context: ssl.SSLContext) -> httpx.AsyncClient:
+    def _open(
+        self, context: ssl.SSLContext, *, trust_env: bool, keep: int, connect: float, proxy: str | None = None
+    ) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             verify=context,
             transport=self._transport,
-            trust_env=not self._loopback,  # a proxy is no loopback: it would be given the key
+            trust_env=trust_env,
+            proxy=proxy,
             follow_redirects=False,
-            timeout=httpx.Timeout(self._timeout),
+            timeout=httpx.Timeout(self._timeout, connect=connect),
             limits=httpx.Limits(
-                max_connections=self._max_connections,
-                max_keepalive_connections=self._max_connections,
-                keepalive_expiry=30,
+                max_connections=self._max_connections, max_keepalive_connections=keep, keepalive_expiry=30
             ),
             headers={"User-Agent": f"airflow-provider-clarity/{__version__}", "Accept": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

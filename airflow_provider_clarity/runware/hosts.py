@@ -5,11 +5,23 @@ Invariants: ``http://`` only to loopback; the key only to the connection's own h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
 from airflow_provider_clarity.exceptions import ClarityValidationError
+
+_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+"""The last part begins with a letter, as every top-level domain: resolvers read ``127.1`` and ``0x7f.1`` as numbers."""
+
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_INSIDE: Final = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
+"""What clouds answer to their own machines under addresses that Python takes for public: Azure's services, Oracle's."""
 
 
 def is_loopback(host: str) -> bool:
@@ -42,10 +54,30 @@ def literal_address(host: str) -> IPv4Address | IPv6Address | None:
 def is_public(address: str) -> bool:
     """Tell whether a resolved address lies in the public internet: not private, link-local, loopback or multicast.
 
+    An IPv4 address that a gateway would reach by an IPv6 one is looked at itself (NAT64, the only way out of a network
+    without IPv4); the other ways of wrapping one (6to4, Teredo, ``::a.b.c.d``) are long dead, and not public.
+
     :param address: a literal address, as a resolver gives it (a zone such as ``%eth0`` is ignored)
     """
     literal = literal_address(address.partition("%")[0])
-    return literal is not None and literal.is_global and not literal.is_multicast
+    if isinstance(literal, IPv6Address):
+        if literal in _NAT64:
+            literal = IPv4Address(int(literal) & 0xFFFFFFFF)
+        elif literal not in _GLOBAL_UNICAST or literal.sixtofour is not None or literal.teredo is not None:
+            return False
+    return literal is not None and literal.is_global and not literal.is_multicast and not _is_inside(literal)
+
+
+def _is_inside(address: IPv4Address | IPv6Address) -> bool:
+    return isinstance(address, IPv4Address) and any(address in network for network in _INSIDE)
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host is a name that every resolver and proxy reads alike: no number, no odd character.
+
+    :param host: the host name of a URL, in ASCII
+    """
+    return _NAME.fullmatch(host.removesuffix(".").casefold()) is not None
 
 
 def host_allowed(host: str, allowed: Iterable[str]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import urllib.request
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,25 +9,38 @@ import httpx
 
 from airflow_provider_clarity.exceptions import ClarityDeliveryError
 from airflow_provider_clarity.redact import redact
-from airflow_provider_clarity.runware.hosts import host_allowed, is_loopback, is_public
+from airflow_provider_clarity.runware import routes
+from airflow_provider_clarity.runware.hosts import host_allowed, is_loopback, is_name, is_public, literal_address
 
 IMAGE_HOSTS: Final = ("im.runware.ai", ".runware.ai")
 """Where the service keeps pictures (https://runware.ai/docs/models/clarity, the examples)."""
 
+LOST: Final = (httpx.HTTPError, httpx.InvalidURL, OSError)
+"""What a request may end in. ``httpx`` reads where a redirect leads and may choke on it, and old versions of its
+transport (``httpcore`` before 1.0.6) let errors of TLS through as they are."""
+
 _OK: Final = 200
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAFE = "The picture stays paid and is not bought again."
+_LONGEST: Final = 8192
+_LONGEST_SHOWN: Final = 200
+_PORTS: Final = frozenset({None, 443})
+_PRIVATE: Final = "its host lies in a private network"
 
 
 def refusal(url: str, why: str, *, retryable: bool = False) -> ClarityDeliveryError:
     """Make the error of a picture that was not fetched.
 
-    :param url: shown redacted
+    :param url: shown redacted, cut, and without characters that a terminal obeys
     :param why: half a sentence
     :param retryable: whether another try can mend it
     """
+    shown = redact(url if isinstance(url, str) else type(url).__name__)
+    shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}…"
     return ClarityDeliveryError(
-        f"The picture at {redact(url)} was not fetched: {why}. {_SAFE} Look at the task in the Runware dashboard"
+        f"The picture at {shown} was not fetched: {why}. {_SAFE} Look at the task in the Runware dashboard"
         f"{', or try again' if retryable else ''}.",
         retryable=retryable,
     )
@@ -45,65 +56,82 @@ def checked_url(url: str, *, allowed_hosts: Iterable[str], loopback: bool) -> ht
     """
     try:
         parsed = httpx.URL(url)
+        host = parsed.raw_host.decode("ascii")
+        long = len(url) > _LONGEST
     except (httpx.InvalidURL, TypeError, ValueError):
         raise refusal(url, "it is no URL") from None
-    host = parsed.raw_host.decode("ascii", "replace")
+    if long:
+        raise refusal(url, f"it is longer than {_LONGEST} characters")
     local = loopback and is_loopback(host)
     if parsed.scheme != "https" and not (parsed.scheme == "http" and local):
         raise refusal(url, "it is not https")
-    if parsed.userinfo:
+    if "@" in url.partition("://")[2].partition("/")[0]:
         raise refusal(url, "it carries a user")
-    if not local and not host_allowed(host, allowed_hosts):
+    if local:
+        return parsed
+    if not host_allowed(host, allowed_hosts):
         raise refusal(url, "its host is not on the connection's list allowed_image_hosts")
+    literal = literal_address(host)
+    if literal is None and not is_name(host):
+        raise refusal(url, "its host is no name")
+    if literal is not None and not is_public(str(literal)):  # a proxy would be asked for it without a look of ours
+        raise refusal(url, _PRIVATE)
+    if parsed.port not in _PORTS:
+        raise refusal(url, "it names another port than 443")
     return parsed
 
 
-async def check_address(url: httpx.URL, *, loopback: bool) -> None:
-    """Resolve the host and refuse it when any of its addresses is private. A proxy resolves names itself.
+async def find_routes(url: httpx.URL, *, loopback: bool) -> routes.Routes:
+    """Say how the host is reached, and refuse it when any of its addresses is private. A proxy resolves names itself.
 
     :param url: see :func:`checked_url`
     :param loopback: see :func:`checked_url`
     :raises ClarityDeliveryError: the address is private, or the name is unknown
     """
-    host = url.raw_host.decode("ascii", "replace").strip("[]")
-    if loopback and is_loopback(host):
-        return
-    if _proxied(url.scheme, host):
-        return
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, url.port or 443)
-    except OSError:
-        raise refusal(str(url), "its host name is unknown here", retryable=True) from None
-    if not all(is_public(str(entry[4][0])) for entry in found):
-        raise refusal(str(url), "its host lies in a private network")
+        return await routes.find(url, loopback=loopback)
+    except routes.NoRouteError as error:
+        raise refusal(str(url), str(error), retryable=error.passing) from None
 
 
-async def fetch(http: httpx.AsyncClient, url: httpx.URL, *, max_bytes: int) -> bytes:
-    """Return the body of the URL.
+async def fetch(http: httpx.AsyncClient, found: routes.Routes, *, max_bytes: int) -> bytes:
+    """Return the body of the URL, from the first of its addresses that takes a connection.
 
     :param http: the client; it follows no redirects
-    :param url: checked
+    :param found: how to reach it
     :param max_bytes: more than this is refused while it comes in
     :raises ClarityDeliveryError: another status than 200, too large, empty, or broken off
     """
-    shown = str(url)
+    shown = str(found.url)
+    requests = found.requests(http, {"Accept": "image/*,*/*;q=0.5"})
+    for left, request in zip(range(len(requests) - 1, -1, -1), requests, strict=True):
+        try:
+            return await _body(http, request, shown, max_bytes)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if not left:
+                raise _broken(shown, error) from None
+        except LOST as error:
+            raise _broken(shown, error) from None
+    raise refusal(shown, "its host name is unknown here", retryable=True)
+
+
+async def _body(http: httpx.AsyncClient, request: httpx.Request, shown: str, max_bytes: int) -> bytes:
+    response = await http.send(request, stream=True)
     try:
-        async with http.stream("GET", url, headers={"Accept": "image/*,*/*;q=0.5"}) as response:
-            status = response.status_code
-            if status != _OK:
-                raise refusal(shown, f"the host answered {status}", retryable=status in _TRANSIENT)
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise refusal(shown, f"it is larger than {max_bytes} bytes")
-    except httpx.HTTPError as error:
-        raise refusal(shown, f"the connection failed ({type(error).__name__})", retryable=True) from None
+        status = response.status_code
+        if status != _OK:
+            raise refusal(shown, f"the host answered {status}", retryable=status in _TRANSIENT)
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > max_bytes:
+                raise refusal(shown, f"it is larger than {max_bytes} bytes")
+    finally:
+        await response.aclose()
     if not body:
         raise refusal(shown, "it is empty", retryable=True)
     return bytes(body)
 
 
-def _proxied(scheme: str, host: str) -> bool:
-    proxies = urllib.request.getproxies()
-    return bool(proxies.get(scheme) or proxies.get("all")) and not urllib.request.proxy_bypass(host)
+def _broken(shown: str, error: Exception) -> ClarityDeliveryError:
+    return refusal(shown, f"the connection failed ({type(error).__name__})", retryable=True)

@@ -54,6 +54,7 @@ LOST = {
     "500 without a task": answer({"errors": [error("internalServerError")]}, 500),
     "HTML 401 of a proxy": Answer(401, b"<html>Log in</html>"),
     "redirect": Answer(307, b"", {"Location": "http://127.0.0.1:1/"}),
+    "redirect to nonsense": Answer(307, b"", {"Location": "data:image/png;base64,AAAA"}),
 }
 
 
