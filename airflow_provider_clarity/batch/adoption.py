@@ -88,6 +88,7 @@ class View:
     :param heard_at: when the service last said anything of the open attempt
     :param silent_since: since when this try has heard nothing of it, where it has asked
     :param followed: whether this try was there when somebody else's attempt ended
+    :param asked: whether a person asked for another purchase, by the row of a dead letter
     :param no_resend: whether a later POST of the UUID was refused, so that only an earlier one can still have arrived
     :param refused: why what lies in staging was refused
     :param look_at: when the next getResponse is due
@@ -112,6 +113,7 @@ class View:
     heard_at: float | None = None
     silent_since: float | None = None
     followed: bool = False
+    asked: bool = False
     no_resend: bool = False
     refused: str = ""
     look_at: float = 0.0
@@ -271,6 +273,7 @@ def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Ac
         max_attempts=rules.max_attempts,
         on_lost=rules.on_lost,
         followed=view.followed,
+        asked=view.asked,
     )
     if not again:
         return Finish("failed", attempt.failure or messages.GONE)

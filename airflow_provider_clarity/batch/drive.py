@@ -10,10 +10,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
-from airflow_provider_clarity.batch.engine import Engine, Log, Progress
+from airflow_provider_clarity.batch.progress import Progress
 from airflow_provider_clarity.batch.waiting import should_defer
+from airflow_provider_clarity.batch.work import Log
 from airflow_provider_clarity.exceptions import ClarityDeadlineError
 
 _LINE_EVERY = 60.0
@@ -36,6 +38,31 @@ class Paused:
     wake_at: float
 
 
+class Driven(Protocol):
+    """What is driven: an engine, or a backfill that fills one."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in the background."""
+        ...
+
+    async def step(self) -> Progress:
+        """Do all that can be done now, and say when there will be more to do."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait for what is under way."""
+        ...
+
+    def stop(self) -> None:
+        """Submit nothing more."""
+        ...
+
+    def line(self) -> str:
+        """Say in a few words where it stands."""
+        ...
+
+
 class Stopper:
     """A stop that a signal handler may ask for: it sets flags and wakes the loop, and does nothing else."""
 
@@ -43,9 +70,9 @@ class Stopper:
         self.asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event: asyncio.Event | None = None
-        self._engine: Engine | None = None
+        self._engine: Driven | None = None
 
-    def bind(self, engine: Engine) -> None:
+    def bind(self, engine: Driven) -> None:
         """Tie it to an engine and the running loop."""
         self._loop, self._event, self._engine = asyncio.get_running_loop(), asyncio.Event(), engine
         if self.asked:
@@ -70,7 +97,7 @@ class Stopper:
 
 
 async def drive(
-    engine: Engine,
+    engine: Driven,
     *,
     deadline: float,
     defer_after: float | None,
@@ -107,7 +134,7 @@ async def drive(
         ):  # fmt: skip
             return Paused(progress.waiting, progress.look_at, progress.sent_at, min(deadline, progress.silent_at))
         if now >= next_line:
-            log.info("%d in flight, %.0f s left.", len(progress.in_flight), deadline - now)
+            log.info("%s, %.0f s left.", engine.line(), deadline - now)
             next_line = now + _LINE_EVERY
         await stopper.sleep(min(progress.look_at, deadline) - now)
 

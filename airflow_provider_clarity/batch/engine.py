@@ -36,7 +36,7 @@ from airflow_provider_clarity.runware.client import ClarityClient
 __all__ = ["Engine", "Log", "Pace", "Progress", "Run", "result_of"]
 
 _SLICE = 10.0
-"""Seconds after which a step comes up for air, so that a deadline and a stop are seen."""
+"""So long at most a deadline or a stop is not seen, and a window is not filled."""
 
 
 class Engine:
@@ -53,6 +53,7 @@ class Engine:
     :param clock: epoch seconds
     :param jitter: a number from 0 to 1
     :param gate: how many purchases may leave; any number where there is none
+    :param slice_: seconds after which a step comes up for air, with what takes long going on in the background
     """
 
     def __init__(  # noqa: PLR0913 - the wiring of five rooms
@@ -71,6 +72,7 @@ class Engine:
         monotonic: Clock = time.monotonic,
         jitter: Callable[[], float] = random.random,
         gate: Gate | None = None,
+        slice_: float = _SLICE,
     ) -> None:
         self._work = Work(
             client=client,
@@ -93,11 +95,16 @@ class Engine:
         self._running: dict[asyncio.Task[None], tuple[Tracked, ...]] = {}
         self._posting: asyncio.Task[None] | None = None
         self._next_look = 0.0
+        self._slice = slice_
 
     @property
     def images(self) -> Sequence[Tracked]:
         """All images, those that are over too."""
         return self._images
+
+    def line(self) -> str:
+        """Say in a few words where it stands, for the log."""
+        return f"{self._work.in_flight()} in flight"
 
     @property
     def idle(self) -> bool:
@@ -115,9 +122,12 @@ class Engine:
         """What was counted for the metrics."""
         return self._work.tally
 
-    def add(self, item: Item) -> Tracked:
-        """Take an image on."""
-        image = Tracked(item, View(run_key=self._work.run.key, round_number=self._work.run.round_number))
+    def add(self, item: Item, *, asked: bool = False) -> Tracked:
+        """Take an image on.
+
+        :param asked: a person asked for another purchase, should the last have failed or been lost
+        """
+        image = Tracked(item, View(run_key=self._work.run.key, round_number=self._work.run.round_number, asked=asked))
         self._images.append(image)
         return image
 
@@ -132,7 +142,7 @@ class Engine:
 
         :raises ClarityError: the surroundings do not let it go on; whatever is in flight then stays recorded
         """
-        until = self._work.monotonic() + _SLICE
+        until = self._work.monotonic() + self._slice
         while True:
             now = self._work.clock()
             self._begin(now)

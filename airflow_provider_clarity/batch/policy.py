@@ -82,6 +82,7 @@ def may_buy_again(
     max_attempts: int,
     on_lost: OnLost,
     followed: bool = False,
+    asked: bool = False,
 ) -> bool:
     """Decide whether another purchase may follow an attempt that has an outcome, whose picture cannot be had any more.
 
@@ -90,11 +91,12 @@ def may_buy_again(
     :param attempt: the last one
     :param in_round: purchases that this round has made or followed
     :param followed: whether this try was there when it ended: then its end is this round's, whoever bought it
+    :param asked: whether a person gave it as the row of a dead letter, which asks like a clear
     """
     if in_round >= max_attempts:
         return False
     ours_now = followed or (attempt.run_key, attempt.round) == (run_key, round_number)
-    cleared = round_number > 0 and not ours_now
+    cleared = (round_number > 0 or asked) and not ours_now
     if attempt.outcome == "lost":
         return on_lost == "buy_again" or cleared
     if attempt.outcome == "failed" and attempt.failure is not None and attempt.failure.kind == "delivery":

@@ -77,7 +77,13 @@ def attempt(outcome: AttemptOutcome, *, round_number: int = 0, run_key: str = "r
 
 
 def allowed(
-    last: Attempt, *, in_round: int = 1, round_number: int = 0, on_lost: OnLost = "fail", followed: bool = False
+    last: Attempt,
+    *,
+    in_round: int = 1,
+    round_number: int = 0,
+    on_lost: OnLost = "fail",
+    followed: bool = False,
+    asked: bool = False,
 ) -> bool:
     """Ask for this run, three purchases a round."""
     return may_buy_again(
@@ -88,6 +94,7 @@ def allowed(
         max_attempts=3,
         on_lost=on_lost,
         followed=followed,
+        asked=asked,
     )
 
 
@@ -131,3 +138,10 @@ def test_who_followed_an_attempt_shares_its_end() -> None:
     assert not allowed(attempt("failed", run_key="other", retryable=False), in_round=0, followed=True)
     assert allowed(attempt("failed", run_key="other"), in_round=1, followed=True)
     assert not allowed(attempt("failed", run_key="other"), in_round=3, followed=True)
+
+
+def test_the_row_of_a_dead_letter_asks_like_a_clear() -> None:
+    """For what another run lost or could not land; once, since what this run bought in answer is its own."""
+    assert allowed(attempt("lost", run_key="yesterday"), in_round=0, asked=True)
+    assert not allowed(attempt("lost"), in_round=1, asked=True)
+    assert not allowed(attempt("lost", run_key="yesterday"), in_round=3, asked=True)
