@@ -8,7 +8,7 @@ A repeat whose first sending succeeded unseen meets 412: ``GenerationConflict`` 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +23,7 @@ from airflow_provider_clarity.storage._errors import (
     ObjectMissingError,
     translated,
 )
+from airflow_provider_clarity.storage.listing import FIELDS, ListedObject, listed
 from airflow_provider_clarity.storage.uris import GsUri
 
 __all__ = ["GenerationConflict", "JsonObject", "NotJsonError", "ObjectStore", "StoredObject"]
@@ -236,6 +237,39 @@ class ObjectStore:
                 **self._how,
             ):
                 yield _stored(blob)
+
+    def pages(
+        self,
+        prefix: GsUri,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        glob: str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[Sequence[ListedObject]]:
+        """Give the objects under a prefix as `list` does, but page by page and with less of each: for very many.
+
+        :param start: the first name, inclusive
+        :param end: the name to stop before
+        :param glob: only names that match, as Cloud Storage reads a glob
+        :param page_size: objects a request, at most 1000
+        """
+        shown = self._client.list_blobs(
+            self._client.bucket(prefix.bucket, user_project=self._user_project),
+            prefix=prefix.name or None,
+            start_offset=start,
+            end_offset=end,
+            match_glob=glob,
+            page_size=page_size,
+            fields=FIELDS,
+            **self._how,
+        ).pages
+        while True:
+            with translated("list", prefix):
+                page = next(shown, None)
+            if page is None:
+                return
+            yield [listed(item) for item in page.raw_page.get("items", ())]
 
     def create_json(self, uri: GsUri, value: object, *, if_generation_match: int) -> StoredObject:
         """Write a JSON document; see `create`.

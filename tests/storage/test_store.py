@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeliveryError, ClarityInputError
+from airflow_provider_clarity.storage.listing import ListedObject
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore, StoredObject
 from airflow_provider_clarity.storage.uris import GsUri
 
@@ -22,6 +23,10 @@ ODD_NAME = "a b/ü?#%25&+=//~'\"[*].png"
 
 def put(store: ObjectStore, uri: GsUri, data: bytes = b"bytes", generation: int = 0) -> StoredObject:
     return store.create(uri, data, if_generation_match=generation)
+
+
+def names_in(pages: Iterable[Sequence[ListedObject]]) -> list[str]:
+    return [one.name for page in pages for one in page]
 
 
 def test_what_was_written_is_seen(store: ObjectStore, bucket: GsUri) -> None:
@@ -196,6 +201,51 @@ def test_a_listing_is_in_the_order_of_names_and_within_its_bounds(store: ObjectS
     assert [found.uri.name for found in store.list(bucket)] == sorted(names)
     assert [found.uri.name for found in store.list(bucket.child("a/"))] == ["a/1", "a/2", "a/z", "a/É"]
     assert [found.uri.name for found in store.list(bucket.child("a/"), start="a/2", end="a/z")] == ["a/2"]
+
+
+def test_pages_show_the_same_objects_and_as_much_of_each_as_a_plan_needs(store: ObjectStore, bucket: GsUri) -> None:
+    """Breaks if a plan over pages sees other objects, generations or proofs of purchase than are there."""
+    for name in ("a/1", "a/2", "a/É", "a/b/3", "b/1"):
+        made = store.create(
+            bucket.child(name),
+            name.encode(),
+            if_generation_match=0,
+            content_type="image/png",
+            metadata={"clarity-v": name},
+        )
+    put(store, bucket.child("a/4"), b"")
+    pages = list(store.pages(bucket, page_size=2))
+    assert [len(page) for page in pages] == [2, 2, 2]
+    found = {str(bucket.child(one.name)): one for page in pages for one in page}
+    assert list(found) == [str(one.uri) for one in store.list(bucket)]
+    one = found[str(made.uri)]
+    assert one == ("b/1", made.generation, 3, "image/png", {"clarity-v": "b/1"})
+    assert (found[str(bucket.child("a/4"))].size, dict(found[str(bucket.child("a/4"))].metadata)) == (0, {})
+
+    assert names_in(store.pages(bucket.child("a/"), start="a/2", end="a/b")) == ["a/2", "a/4"]
+    assert names_in(store.pages(bucket.child("nothing/"))) == []
+
+
+def test_a_glob_stops_at_a_slash(store: ObjectStore, bucket: GsUri) -> None:
+    """Breaks if a glob takes, and a batch pays for, what lies in the folders below."""
+    for name in ("a/1", "a/2", "a/b/3", "b/1"):
+        put(store, bucket.child(name))
+    assert names_in(store.pages(bucket.child("a/"), glob="a/*")) == ["a/1", "a/2"]
+    assert names_in(store.pages(bucket, glob="**/[13]")) == ["a/1", "a/b/3", "b/1"]
+
+
+def test_pages_of_a_missing_bucket_are_an_error_that_names_it(store: ObjectStore) -> None:
+    """Breaks if a typing error in a source is a batch with nothing to do."""
+    with pytest.raises(ClarityInputError, match="gs://clarity-no-such-bucket does not exist"):
+        list(store.pages(GsUri("clarity-no-such-bucket", "a/")))
+
+
+def test_pages_survive_a_page_that_failed(store: ObjectStore, bucket: GsUri, faults: Faults) -> None:
+    """Breaks if one passing 503 among a thousand pages ends a plan, or a page is left out."""
+    for number in range(5):
+        put(store, bucket.child(f"{number}"))
+    faults("store.list", "status_503", match=bucket.bucket, times=2)
+    assert names_in(store.pages(bucket, page_size=2)) == ["0", "1", "2", "3", "4"]
 
 
 def test_json_is_read_with_the_generation_to_update(store: ObjectStore, bucket: GsUri) -> None:
