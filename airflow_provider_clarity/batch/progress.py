@@ -48,7 +48,7 @@ def progress_of(waits: Sequence[tuple[Tracked, float]], now: float, *, item_time
         in_flight=tuple(image.attempt.task_uuid for image in sent),
         waiting=tuple(image.attempt.task_uuid for image in known),
         look_at=min(until for _, until in waits),
-        useful_at=min(_useful_at(image, until, now) for image, until in waits),
+        useful_at=min(_useful_at(image, until, now, item_timeout) for image, until in waits),
         sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
         to_submit=any(not image.in_flight for image, _ in waits),
         silent_at=min((_silent_at(image, now, item_timeout) for image in known), default=float("inf")),
@@ -61,13 +61,15 @@ def _silent_at(image: Tracked, now: float, item_timeout: float) -> float:
     return at if at > now else now + item_timeout
 
 
-def _useful_at(image: Tracked, until: float, now: float) -> float:
+def _useful_at(image: Tracked, until: float, now: float, item_timeout: float) -> float:
     """Say when an image is of use: one that is worked on when it is done, any other when it can be tried.
 
-    What is sent, but needs more than time, is watched closely.
+    What is sent, but needs more than time, is watched closely; so is a silence that is long enough for *lost*, since
+    this very try has to hear it: who left it to a trigger again would begin to listen anew each time, for ever.
     """
     if not image.in_flight:
         return until
-    if not image.only_needs_time:
+    overdue = image.view.silent_since is not None and now >= (image.attempt.last_sent_at or now) + item_timeout
+    if overdue or not image.only_needs_time:
         return now
     return max(until, now + expected_remaining(now - (image.attempt.last_sent_at or now)))
