@@ -39,6 +39,7 @@ class Rules:
     :param item_timeout: silence after which a task counts as lost
     :param silence_confirmed: how long this try itself must have heard nothing before it says lost
     :param upload_grace: how long a successful task's upload may be on its way
+    :param fetch_grace: how long an address that answers 404 is asked again before its picture counts as gone
     :param lease: how long a claim is good for a POST
     """
 
@@ -51,6 +52,7 @@ class Rules:
     item_timeout: float = 900.0
     silence_confirmed: float = 30.0
     upload_grace: float = 30.0
+    fetch_grace: float = 30.0
     lease: float = 20.0
 
 
@@ -93,7 +95,9 @@ class View:
     :param refused: why what lies in staging was refused
     :param look_at: when the next getResponse is due
     :param send_at: when the next POST may leave: the pace
-    :param unfetched: whether the picture's address was tried in vain
+    :param unfetched: whether the picture's address was tried in vain, and need not be again
+    :param missing_since: when the address was first seen to know nothing of the picture (404), in this try
+    :param missing_at: when it was last
     :param asked_in_vain: whether the service did not answer what a picture in staging cost
     """
 
@@ -119,6 +123,8 @@ class View:
     look_at: float = 0.0
     send_at: float = 0.0
     unfetched: bool = False
+    missing_since: float | None = None
+    missing_at: float = 0.0
     asked_in_vain: bool = False
 
 
@@ -256,15 +262,15 @@ def _ready(view: View, attempt: Attempt) -> Action:
 
 def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
     """Ask whether the service still has a picture that lies nowhere any more, and decide what then."""
-    if not view.unfetched and _worth_asking(attempt):
+    if not _gone(view, rules) and _worth_asking(attempt):
         if view.response is None:
             return AskResponse()
         if view.response.image_url:
-            return Recover()
+            return _fetch(view, now, rules)
         if _unasked(view.details, view.response.at):
             return AskDetails()
         if view.details is not None and view.details.image_url:
-            return Recover()
+            return _fetch(view, now, rules)
     again = may_buy_again(
         attempt,
         run_key=view.run_key,
@@ -301,7 +307,7 @@ def _open(view: View, attempt: Attempt, now: float, rules: Rules) -> Action:
     if response.status == "success":
         return _success(view, attempt, response, now, rules)
     if response.status == "failed":
-        return _failed(view, response)
+        return _failed(view, response, now, rules)
     if response.status == "processing":
         return AskResponse() if now >= view.look_at else Wait(view.look_at)
     return _silence(view, attempt, response, now, rules)
@@ -320,14 +326,31 @@ def _success(view: View, attempt: Attempt, look: Look, now: float, rules: Rules)
         return LookAtStaging() if now >= again_at else Wait(again_at)
     if view.staged == "empty" and view.staged_at < until:
         return LookAtStaging()
-    if view.unfetched:
+    if view.missing_since is not None and _gone(view, rules) and view.staged_at < view.missing_at:
+        return LookAtStaging()
+    if _gone(view, rules):
         return End("failed", _not_landed(view, attempt))
     if look.image_url:
-        return Recover()
+        return _fetch(view, now, rules)
     if _unasked(view.details, look.at):
         return AskDetails()
     found = view.details is not None and view.details.image_url
-    return Recover() if found else End("failed", _not_landed(view, attempt))
+    return _fetch(view, now, rules) if found else End("failed", _not_landed(view, attempt))
+
+
+def _fetch(view: View, now: float, rules: Rules) -> Action:
+    """Fetch the picture; its address may know it only a while after the service has reported success."""
+    if view.missing_since is None:
+        return Recover()
+    pause = max(0.5, (view.missing_at - view.missing_since) / 2)
+    again_at = min(view.missing_at + pause, view.missing_since + rules.fetch_grace)
+    return Recover() if now >= again_at else Wait(again_at)
+
+
+def _gone(view: View, rules: Rules) -> bool:
+    """Whether the picture's address has told for good that there is nothing to be had."""
+    missing = view.missing_since is not None and view.missing_at >= view.missing_since + rules.fetch_grace
+    return view.unfetched or missing
 
 
 def _not_landed(view: View, attempt: Attempt) -> Failure:
@@ -335,18 +358,18 @@ def _not_landed(view: View, attempt: Attempt) -> Failure:
     return messages.refused_picture(attempt, view.refused) if view.staged == "broken" else messages.NEVER_LANDED
 
 
-def _failed(view: View, look: Look) -> Action:
+def _failed(view: View, look: Look, now: float, rules: Rules) -> Action:
     """End an attempt that the API reported as failed; where a picture may exist all the same, look for it first."""
     failure = look.failure or messages.UNNAMED
     if view.staged_at < look.at:
         return LookAtStaging()
-    if failure.kind in ("timeout", "delivery") and not view.unfetched:
+    if failure.kind in ("timeout", "delivery") and not _gone(view, rules):
         if look.image_url:
-            return Recover()
+            return _fetch(view, now, rules)
         if _unasked(view.details, look.at):
             return AskDetails()
         if view.details is not None and view.details.image_url:
-            return Recover()
+            return _fetch(view, now, rules)
     return End("failed", failure)
 
 
@@ -356,7 +379,7 @@ def _silence(view: View, attempt: Attempt, response: Look, now: float, rules: Ru
     if details is not None and details.status == "success":
         return _success(view, attempt, details, now, rules)
     if details is not None and details.status == "failed":
-        return _failed(view, details)
+        return _failed(view, details, now, rules)
     if _may_resend(view, attempt, now, rules):
         return _resend(view, attempt, response, now, rules)
     if view.staged_at < response.at:

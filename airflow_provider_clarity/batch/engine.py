@@ -266,7 +266,7 @@ class Engine:
             case adoption.Promote():
                 await self._promote(image)
             case adoption.Recover():
-                await self._work.landing.recover(image, self._work.client)
+                await self._work.landing.recover(image, self._work.client, self._work.clock())
             case adoption.End(ending, failure):
                 await self._end(image, ending, failure)
             case adoption.Finish(outcome, failure):

@@ -39,6 +39,8 @@ from airflow_provider_clarity.storage.uris import GsUri
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 """The most that is fetched in a recovery: 4096 x 4096 pixels of PNG are far below."""
 
+_NOT_FOUND = "404"
+
 
 @dataclass(frozen=True, slots=True)
 class Swept:
@@ -129,8 +131,13 @@ class Landing:
         )
         return self._end_of(image, image.staged, promotion)
 
-    async def recover(self, image: Tracked, client: ClarityClient) -> None:
-        """Fetch the picture from the service and put it where its upload should have put it."""
+    async def recover(self, image: Tracked, client: ClarityClient, now: float) -> None:
+        """Fetch the picture from the service and put it where its upload should have put it.
+
+        An address that knows nothing of it yet is noted: the decision says how long it is asked again.
+
+        :param now: epoch seconds
+        """
         if image.image_url is None:
             raise ValueError("nowhere to fetch it from")
         try:
@@ -140,9 +147,15 @@ class Landing:
         except ClarityDeliveryError as error:
             if error.retryable:
                 raise
+            if error.code == _NOT_FOUND:
+                since = now if image.view.missing_since is None else image.view.missing_since
+                image.missing = redact(error)
+                image.view = replace(image.view, missing_since=since, missing_at=now)
+                return
             image.notes = (*image.notes, redact(error))
             image.view = replace(image.view, unfetched=True)
             return
+        image.missing = ""
         staging = GsUri.parse(image.attempt.staging)
         await asyncio.to_thread(land, self.store, data, staging, replacing=image.broken_generation)
         # If what was fetched is no good either, fetching it again would not mend it.
@@ -202,7 +215,8 @@ class Landing:
                 kept = attempt.kept if attempt is not None else None
                 uuid = str(attempt.task_uuid) if attempt is not None else None
                 cost = self._cost(image)
-                return ItemEnd("failed", kept, uuid, cost_microusd=cost, failure=failure, notes=image.notes)
+                notes = (*image.notes, image.missing) if image.missing else image.notes
+                return ItemEnd("failed", kept, uuid, cost_microusd=cost, failure=failure, notes=notes)
 
     def attempt_outcome(self, image: Tracked, end: ItemEnd) -> AttemptOutcome | None:
         """Say what an end means for the last attempt; None where its outcome stands, or is not concerned."""

@@ -55,6 +55,7 @@ class Tracked:
     :param promotion: what became of it
     :param notes: what a person should know
     :param image_url: where the service serves the picture; never shown
+    :param missing: what is told of an address that knows nothing of the picture, as long as it does not
     :param occupant: what was seen at the final name, where it is ours
     :param claimed_at: monotonic seconds of the last claim
     :param paused_until: epoch seconds before which nothing is tried, after an answer that did not come
@@ -79,6 +80,7 @@ class Tracked:
     image_url: str | None = field(default=None, repr=False)
     cost_microusd: int | None = None
     recovered: bool = False
+    missing: str = ""
     occupant: Provenance | None = None
     claimed_at: float = 0.0
     paused_until: float = 0.0
@@ -155,7 +157,10 @@ class Tracked:
     def _another_attempt(self) -> None:
         """Forget the last attempt: nothing that was seen of it is true of this one."""
         self.forget_looks()
-        self.view = replace(self.view, unfetched=False, no_resend=False, asked_in_vain=False, refused="")
+        self.view = replace(
+            self.view, unfetched=False, missing_since=None, no_resend=False, asked_in_vain=False, refused=""
+        )
+        self.missing = ""
         self.staged, self.image_url, self.cost_microusd, self.recovered = None, None, None, False
 
     def forget_looks(self) -> None:

@@ -28,12 +28,13 @@ _PORTS: Final = frozenset({None, 443})
 _PRIVATE: Final = "its host lies in a private network"
 
 
-def refusal(url: str, why: str, *, retryable: bool = False) -> ClarityDeliveryError:
+def refusal(url: str, why: str, *, retryable: bool = False, code: str | None = None) -> ClarityDeliveryError:
     """Make the error of a picture that was not fetched.
 
     :param url: shown redacted, cut, and without characters that a terminal obeys
     :param why: half a sentence
     :param retryable: whether another try can mend it
+    :param code: the HTTP status, where the host answered one
     """
     shown = redact(url if isinstance(url, str) else type(url).__name__)
     shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
@@ -43,6 +44,7 @@ def refusal(url: str, why: str, *, retryable: bool = False) -> ClarityDeliveryEr
         f"The picture at {shown} was not fetched: {why}. {_SAFE} Look at the task in the Runware dashboard"
         f"{', or try again' if retryable else ''}.",
         retryable=retryable,
+        code=code,
     )
 
 
@@ -120,7 +122,7 @@ async def _body(http: httpx.AsyncClient, request: httpx.Request, shown: str, max
     try:
         status = response.status_code
         if status != _OK:
-            raise refusal(shown, f"the host answered {status}", retryable=status in _TRANSIENT)
+            raise refusal(shown, f"the host answered {status}", retryable=status in _TRANSIENT, code=str(status))
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk

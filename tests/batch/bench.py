@@ -30,7 +30,7 @@ from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsSource, GsUri
 
-QUICK = Rules(upload_grace=0.5, lease=1.0, item_timeout=4.0, silence_confirmed=0.2, resubmit_after=0.1)
+QUICK = Rules(upload_grace=0.5, fetch_grace=0.7, lease=1.0, item_timeout=4.0, silence_confirmed=0.2, resubmit_after=0.1)
 BRISK = Pace(next_look=lambda _age, _median: 0.15, backoff=lambda _times, _jitter: 0.1)
 
 

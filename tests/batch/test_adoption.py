@@ -164,6 +164,19 @@ class TestAnOpenAttempt:
         cut = view(response=look("success", image_url=True), succeeded_at=NOW - 2, staged="broken", staged_at=NOW)
         assert ask(cut) == adoption.Recover()
 
+    def test_an_address_that_knows_nothing_yet_is_asked_again_for_a_while(self) -> None:
+        """The service may report success before its address serves the picture; one 404 must not need a person."""
+        own = attempt(endpoint_expires_at=None)
+        seen = view(attempt=own, response=look("success", image_url=True), succeeded_at=NOW - 20, staged_at=NOW)
+        seen = replace(seen, missing_since=NOW - 20, missing_at=NOW - 9)
+        assert ask(replace(seen, missing_at=NOW - 1)) == adoption.Wait(NOW + 8.5)
+        assert ask(seen) == adoption.Recover()
+        given_up = replace(seen, missing_since=NOW - 31, missing_at=NOW)
+        assert ask(replace(given_up, staged_at=NOW - 1)) == adoption.LookAtStaging()
+        ended = ask(given_up)
+        assert isinstance(ended, adoption.End)
+        assert (ended.outcome, ended.failure.kind) == ("failed", "delivery")
+
     @pytest.mark.parametrize("details", [None, Look("silent", NOW)])
     def test_a_picture_that_cannot_be_had_ends_as_delivery(self, details: Look | None) -> None:
         """It was paid, so it is never bought again by itself, and a person is told."""
@@ -422,8 +435,36 @@ VIEWS = st.builds(
     look_at=st.floats(NOW - 10, NOW + 10),
     send_at=st.floats(NOW - 10, NOW + 10),
     unfetched=st.booleans(),
+    missing_since=TIMES,
+    missing_at=st.floats(NOW - 2000, NOW),
 )
 RULE_SETS = st.builds(Rules, max_attempts=st.integers(1, 3), on_lost=st.sampled_from(["fail", "buy_again"]))
+
+
+@given(st.floats(0, 60), st.lists(st.floats(0, 20), min_size=60, max_size=60))
+def test_an_address_that_knows_nothing_for_good_is_not_asked_for_ever(began: float, late: list[float]) -> None:
+    """Breaks if a picture that is gone holds a worker, or is asked for so often that it is a load."""
+    rules, now, asked = RULES, NOW + began, 0
+    seen = view(attempt=attempt(endpoint_expires_at=None), response=look("success", image_url=True))
+    seen = replace(seen, succeeded_at=now, staged_at=now, verdict_at=now)
+    for delay in late:
+        action = next_action(seen, now, rules)
+        if isinstance(action, adoption.End):
+            break
+        if isinstance(action, adoption.Wait):
+            now = action.until + delay
+        elif isinstance(action, adoption.Recover):
+            asked += 1
+            since = now if seen.missing_since is None else seen.missing_since
+            seen = replace(seen, missing_since=since, missing_at=now)
+        else:
+            assert isinstance(action, adoption.LookAtStaging | adoption.LookAtDestination)
+            seen = replace(seen, staged_at=now, verdict_at=now)
+    else:
+        raise AssertionError("no end")
+    assert 2 <= asked <= 14
+    assert seen.missing_since is not None
+    assert now >= seen.missing_since + rules.fetch_grace
 
 
 @given(VIEWS, RULE_SETS)

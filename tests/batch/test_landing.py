@@ -26,16 +26,28 @@ async def test_what_the_worker_fetches_is_delivered_at_once(bench: Bench) -> Non
     assert (attempt.outcome, attempt.endpoint_expires_at) == ("delivered", None)
 
 
-async def test_a_picture_that_the_worker_cannot_fetch_is_fetched_after_a_clear(bench: Bench) -> None:
-    """Breaks if an image address that answered 404 once costs a second purchase, or the picture."""
+async def test_a_picture_whose_address_knows_it_a_moment_later_is_delivered(bench: Bench) -> None:
+    """Breaks if one 404 just after success ends a round, and a person must clear it."""
     bench.upload()
     bench.emulator.faults([{"operation": "image", "fault": "status_404", "times": 1}])
+    end = await replace(bench, upload_via="worker").run(bench.item())
+    assert bench.emulator.faults()[0]["fired"] == 1
+    assert (end.outcome, end.notes) == ("delivered", ())
+    assert bench.counts() == [1]
+
+
+async def test_a_picture_that_the_worker_cannot_fetch_is_fetched_after_a_clear(bench: Bench) -> None:
+    """Breaks if an address that answers 404 for good is asked for ever, or costs a second purchase, or the picture."""
+    bench.upload()
+    bench.emulator.faults([{"operation": "image", "fault": "status_404", "times": 3}])
     by_worker = replace(bench, upload_via="worker")
     failed = await by_worker.run(bench.item())
     assert failed.failure is not None
     assert (failed.outcome, failed.failure.kind) == ("failed", "delivery")
+    assert [note for note in failed.notes if "the host answered 404" in note]
     end = await by_worker.run(bench.item(), run=Run("dag/run/task", round_number=1))
-    assert end.outcome == "delivered"
+    assert (end.outcome, end.notes) == ("delivered", ())
+    assert bench.emulator.faults()[0]["fired"] == 3
     assert bench.counts() == [1]
 
 
