@@ -238,7 +238,7 @@ class Engine:
         return error
 
     def _progress(self, now: float) -> Progress:
-        opens = self._work.gate.opens_at(now)
+        opens = self._work.gate.opens_at(self._work.in_flight(), self._work.at_service(), now)
         waits = [
             (image, now if image.busy else max(image.due, opens) if image.due <= now else image.due)
             for image in self._images
@@ -280,7 +280,6 @@ class Engine:
         now, n, cost = work.clock(), image.attempt.n, image.cost_microusd
         work.log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
         await work.note(image, lambda r: r.ended(n, outcome, now, failure=failure, cost_microusd=cost))
-        work.ended(image, n)
         pause = work.pace.backoff(image.view.in_round, work.jitter())
         image.view = replace(image.view, send_at=max(image.view.send_at, now + pause))
 
@@ -322,8 +321,6 @@ class Engine:
             )
 
         await self._work.note(image, change)
-        if outcome is not None:
-            self._work.ended(image, attempt.n)
         image.end = end
         await self._sweep(image, end, ended_now=True)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from airflow_provider_clarity.batch.record import Attempt
 from airflow_provider_clarity.runware.client import SubmitReply
 
 
@@ -24,26 +23,28 @@ class Gate(Protocol):
         """
         ...
 
-    def opens_at(self, now: float) -> float:
-        """Say when there may be room, epoch seconds.
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:
+        """Say when there may be room, epoch seconds; see :meth:`room`.
 
         Later than now where there is none; infinity where that takes the end of one in flight.
         """
         ...
 
-    def answered(self, reply: SubmitReply, at_service: int, now: float) -> None:
+    def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Hear how the service took a POST.
 
+        :param sent_at: when it left, epoch seconds
         :param at_service: those that it has accepted and not finished, this POST's among them
         :param now: epoch seconds
         """
         ...
 
-    def ended(self, attempt: Attempt, now: float) -> None:
-        """Hear of the end of a purchase, once its outcome and cost are written down.
+    def succeeded(self, sent_at: float, now: float, *, watched: bool) -> None:
+        """Hear that a task made its picture.
 
-        :param attempt: with both
+        :param sent_at: when it was submitted, epoch seconds
         :param now: epoch seconds
+        :param watched: whether it was seen at work before; else it may have been done for long
         """
         ...
 
@@ -55,12 +56,12 @@ class OpenGate:
         """Any number."""
         return 1_000_000
 
-    def opens_at(self, now: float) -> float:
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:  # noqa: ARG002
         """Now."""
         return now
 
-    def answered(self, reply: SubmitReply, at_service: int, now: float) -> None:
+    def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Nothing to learn."""
 
-    def ended(self, attempt: Attempt, now: float) -> None:
+    def succeeded(self, sent_at: float, now: float, *, watched: bool) -> None:
         """Nothing to learn."""

@@ -49,6 +49,7 @@ class Looker:
             view = replace(image.view, look_at=now + self._work.pace.next_look(age, None))
             if look.status == "success" and view.succeeded_at is None:
                 view = replace(view, succeeded_at=now)
+                self._work.gate.succeeded(image.attempt.last_sent_at or now, now, watched=view.heard_at is not None)
             if look.status != "silent":
                 view = replace(view, heard_at=now, silent_since=None)
             elif view.silent_since is None:

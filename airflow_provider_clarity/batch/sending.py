@@ -42,6 +42,7 @@ class Sender:
         ready = [(image, request) for image, request in ready if image.view.claimed and image.claimed_at >= fresh]
         if not ready or self._work.stopped:
             return
+        left = self._work.clock()
         reply = await self._work.client.submit([request.task for _, request in ready])
         now = self._work.clock()
         if reply.throttled:
@@ -50,7 +51,7 @@ class Sender:
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
             await self._work.guarded(image, self._sent(image, outcome, now, pause))
-        self._work.gate.answered(reply, self._work.at_service(), now)
+        self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
 

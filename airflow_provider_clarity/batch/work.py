@@ -115,12 +115,6 @@ class Work:
         """Count what the service may be at work on."""
         return sum(image.at_service for image in self.images)
 
-    def ended(self, image: Tracked, n: int) -> None:
-        """Tell the gate that a purchase has its outcome, if it was ours."""
-        attempt = image.record.attempt(n) if image.record is not None else image.attempt
-        if attempt.place == (self.run.place or self.run.key):
-            self.gate.ended(attempt, self.clock())
-
     async def note(self, image: Tracked, change: Change) -> None:
         """Write a change down, and take over what the record says then."""
         seen: list[TaskRecord] = []

@@ -129,7 +129,8 @@ class ClarityClient:
         await self._each(send, arrays.cut([len(task) for task in encoded]))
         outcomes = {outcome.task_uuid: outcome for reply in replies for outcome in reply.outcomes}
         throttled, wait, stop = _worst(replies)
-        return SubmitReply(tuple(outcomes[uuid] for uuid in uuids), throttled, wait, stop)
+        overloaded = any(reply.overloaded for reply in replies)
+        return SubmitReply(tuple(outcomes[uuid] for uuid in uuids), throttled, wait, stop, overloaded)
 
     async def get_response(self, task_uuids: Iterable[UUID]) -> PollReply:
         """Ask for the state of tasks.

@@ -20,6 +20,7 @@ from airflow_provider_clarity.runware.wire import ResultItem
 
 THROTTLING: Final = frozenset({429, 503, 504})
 _TURNED_AWAY: Final = frozenset({429, 503})
+_OVERLOADED: Final = frozenset({503, 504})
 _SAYS_LITTLE: Final = frozenset({"serverError", "unmapped", "unknownTask"})
 _TRANSIENT: Final = frozenset({"rateLimit", "serverError", "unmapped"})
 _SUCCESS: Final = range(200, 300)
@@ -53,7 +54,7 @@ def read_submit(
         else:
             outcomes.append(SubmitOutcome(uuid, "refused" if key_refused else "unknown", error=anonymous))
     throttled = status in THROTTLING or any(error.family == "rateLimit" for error in envelope.errors)
-    return SubmitReply(tuple(outcomes), throttled, retry_after, stop)
+    return SubmitReply(tuple(outcomes), throttled, retry_after, stop, status in _OVERLOADED)
 
 
 def read_poll(status: int, envelope: Envelope, asked: Sequence[UUID], retry_after: float | None = None) -> PollReply:

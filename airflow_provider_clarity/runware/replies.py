@@ -44,12 +44,14 @@ class SubmitReply:
     :param throttled: the service asked to slow down
     :param retry_after: seconds it asked to wait, where it did
     :param stop: why nothing more must be submitted (key refused, no money)
+    :param overloaded: it said so by 503 or 504: not that its queue is full, but that it cannot cope
     """
 
     outcomes: tuple[SubmitOutcome, ...]
     throttled: bool = False
     retry_after: float | None = None
     stop: ClarityError | None = None
+    overloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
