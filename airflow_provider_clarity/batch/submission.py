@@ -6,7 +6,7 @@ and forgets it. All that remains is when the endpoint expires.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -65,6 +65,7 @@ class BucketRequests:
     input_via: InputVia = "auto"
     ttl: int | None = None
     webhook_url: str | None = None
+    _seen: set[str] = field(default_factory=set, repr=False)
 
     def inspect(self, item: Item) -> tuple[Item, tuple[str, ...]]:
         """Read the header of the source."""
@@ -79,6 +80,9 @@ class BucketRequests:
 
     def make(self, item: Item, task_uuid: UUID, staging: GsUri) -> Request:
         """Make the endpoint in staging and the way to the source, and put both into the task."""
+        if staging.bucket not in self._seen and staging.bucket != item.destination.bucket:
+            self.store.stat(staging)  # a bucket that is not there is told before the picture is paid, not after
+            self._seen.add(staging.bucket)
         endpoint = make_endpoint(staging, store=self.store, signer=self.signer, via=self.upload_via)
         image = image_reference(
             item.source,

@@ -71,8 +71,11 @@ def settings_from_connection(connection: ConnectionLike) -> ClaritySettings:
     conn_id = connection.conn_id
     key = (connection.password or "").strip()
     if not key:
+        kind = getattr(connection, "conn_type", None) or "clarity"
+        other = "" if kind == "clarity" else f", and the type {kind!r}: is another meant?"
         raise ClarityAuthError(
-            f"The connection {conn_id!r} has no API key. {_SAFE} Put your Runware API key into its password field."
+            f"The connection {conn_id!r} has no API key{other or '.'} {_SAFE} Put your Runware API key "
+            "into its password field."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ClarityAuthError(

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_clarity.exceptions import ClarityValidationError
+from airflow_provider_clarity.exceptions import ClarityInputError, ClarityValidationError
+from airflow_provider_clarity.redact import redact
 
 _LEAST_TTL = 60
 _NOTHING = "Nothing was sent and nothing was paid."
+_LONGEST_SHOWN = 60
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Say which parameter it is that an input error within tells of."""
+    try:
+        yield
+    except ClarityInputError as error:
+        raise ClarityInputError(f"{name}: {error.message}") from None
+
+
+def _shown(value: object) -> str:
+    shown = repr(redact(value) if isinstance(value, str) else value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Refuse what is none of a few values."""
     if value not in allowed:
         known = ", ".join(repr(one) for one in allowed)
-        raise ClarityValidationError(f"{name}={value!r} is not known. {_NOTHING} Use one of {known}.")
+        raise ClarityValidationError(f"{name}={_shown(value)} is not known. {_NOTHING} Use one of {known}.")
 
 
 def check_count(name: str, value: object, *, at_least: int) -> None:
     """Refuse what is no integer, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ClarityValidationError(f"{name}={value!r} is no integer of at least {at_least}. {_NOTHING} Correct it.")
+        raise ClarityValidationError(
+            f"{name}={_shown(value)} is no integer of at least {at_least}. {_NOTHING} Give {at_least} or more."
+        )
 
 
 def seconds_of(name: str, value: float | timedelta, *, positive: bool = False) -> float:
@@ -35,7 +54,10 @@ def seconds_of(name: str, value: float | timedelta, *, positive: bool = False) -
     else:
         seconds = float(value)
     if not 0 <= seconds < math.inf or (positive and seconds == 0):
-        raise ClarityValidationError(f"{name}={value!r} is no time to wait. {_NOTHING} Give seconds, or a timedelta.")
+        least = "above 0" if positive else "from 0"
+        raise ClarityValidationError(
+            f"{name}={_shown(value)} is no time to wait. {_NOTHING} Give seconds {least}, or a timedelta."
+        )
     return seconds
 
 
@@ -55,8 +77,11 @@ def check_upscale(operator: Any, choices: Mapping[str, tuple[str, ...]]) -> None
     :param choices: the values that an attribute may have, by its name
     :raises ClarityValidationError: saying which, what is safe and what to do
     """
-    for name in ("source", "destination"):
+    for name in ("source", "destination", "clarity_conn_id", "gcp_conn_id"):
         check_text(name, getattr(operator, name))
+    for name in ("workspace", "user_project"):
+        if getattr(operator, name) is not None:
+            check_text(name, getattr(operator, name))
     for name, allowed in choices.items():
         check_choice(name, getattr(operator, name), allowed)
     if operator.upload_via == "worker" and operator.input_via == "signed_url":

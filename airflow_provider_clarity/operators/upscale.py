@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_clarity.exceptions import ERRORS, ClarityError, ClarityProviderError
 from airflow_provider_clarity.hooks.clarity import ClarityHook
 from airflow_provider_clarity.links.clarity import OBJECT_KEY, ClarityObjectLink
-from airflow_provider_clarity.operators.checks import check_upscale, seconds_of
+from airflow_provider_clarity.operators.checks import about, check_upscale, seconds_of
 from airflow_provider_clarity.operators.errors import failing_for_good
 from airflow_provider_clarity.operators.lineage import lineage_of
 from airflow_provider_clarity.operators.telling import count, counting_failures, label, tell_outlets
@@ -189,12 +189,16 @@ class UpscaleOperator(BaseOperator):
         from airflow_provider_clarity.batch.adoption import Rules  # noqa: PLC0415 - nothing heavy at parse time
         from airflow_provider_clarity.operators.wiring import Choices, Wiring, run_key, run_place  # noqa: PLC0415
         from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for  # noqa: PLC0415
-        from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415
+        from airflow_provider_clarity.storage.uris import GsUri, parse_source  # noqa: PLC0415
 
         check_upscale(self, _CHOICES)
-        source = parse_source(self.source)
+        with about("source"):
+            source = parse_source(self.source)
         label(context, source.shown)
         self._destination()
+        if self.workspace is not None:
+            with about("workspace"):
+                GsUri.parse(self.workspace)
         parameters = parameters_from_user(
             upscale_factor=self.upscale_factor,
             output_format=self.output_format,
@@ -226,7 +230,8 @@ class UpscaleOperator(BaseOperator):
     def _destination(self) -> Any:  # noqa: ANN401 - a GsUri; its import is heavy at parse time
         from airflow_provider_clarity.storage.uris import GsUri  # noqa: PLC0415
 
-        return GsUri.parse(self.destination)
+        with about("destination"):
+            return GsUri.parse(self.destination)
 
     def _go_on(self, context: Context, wiring: Wiring, item: Item, deadline: float) -> dict[str, Any]:
         from airflow_provider_clarity.batch import messages  # noqa: PLC0415

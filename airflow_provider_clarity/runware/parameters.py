@@ -71,7 +71,9 @@ def parameters_from_user(
     problems += _problems(UpscaleParameters, top, prefix="")
     problems += _problems(UpscaleSettings, by_wire_name, prefix="settings.")
     if problems:
-        raise ClarityValidationError(f"{' '.join(problems)} Nothing was sent or paid. Correct this and run again.")
+        raise ClarityValidationError(
+            f"{' '.join(problems)} Nothing was sent and nothing was paid. Correct this and run again."
+        )
     return UpscaleParameters.model_validate(top | {"settings": UpscaleSettings.model_validate(by_wire_name)})
 
 
@@ -128,7 +130,8 @@ def _problems(model: type[UpscaleParameters | UpscaleSettings], given: dict[str,
 def _sentence(name: str, value: object, message: str) -> str:
     """Say what is wrong with one value, without repeating a text of the user."""
     if name == "scheduler" and isinstance(value, str):
-        return f"{redact(value[:_LARGEST_SHOWN])!r} {message.removeprefix('Value error, ').rstrip('?')}."
+        said = message.removeprefix("Value error, ")
+        return f"{redact(value[:_LARGEST_SHOWN])!r} {said}{'' if said.endswith('?') else '.'}"
     hint = ""
     if isinstance(value, str) and name not in ("positivePrompt", "negativePrompt", "scheduler", "output_format"):
         hint = " A template gives a text: set render_template_as_native_obj=True on the DAG."

@@ -130,7 +130,10 @@ def _of_status(status: int, text: str, operation: Operation, uri: GsUri) -> Exce
 
 def _missing(text: str, operation: Operation, uri: GsUri) -> Exception:
     if operation == "list" or _NO_BUCKET.search(text):
-        return ClarityInputError(f"The bucket gs://{uri.bucket} does not exist. Create it, or mend the URI {uri}.")
+        return ClarityInputError(
+            f"The bucket gs://{uri.bucket} does not exist; {uri} was looked for. Nothing was changed. Create the "
+            "bucket, or correct its name where the task or the DAG gives it."
+        )
     return ObjectMissingError(str(uri))
 
 

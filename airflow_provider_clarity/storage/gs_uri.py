@@ -15,6 +15,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9_.-]{1,220}[a-z0-9]")
 _LONGEST_LABEL: Final = 63
 _IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _LONGEST_NAME: Final = 1024  # bytes of UTF-8
+_LONGEST_SHOWN: Final = 120
+_SAFE: Final = "Nothing was sent and nothing was paid."
+_FORM: Final = "Write it as gs://bucket/name."
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,7 +35,9 @@ class GsUri:
 
     def __post_init__(self) -> None:
         if reason := _why_no_bucket(self.bucket) or _why_no_name(self.name):
-            raise ClarityInputError(f"gs://{self.bucket!s}/… is no Cloud Storage URI: {reason}.")
+            raise ClarityInputError(
+                f"{_shown(f'{SCHEME}{self.bucket}/{self.name}')} is no Cloud Storage URI: {reason}. {_SAFE} Correct it."
+            )
 
     @classmethod
     def parse(cls, text: str) -> GsUri:
@@ -42,10 +47,10 @@ class GsUri:
         :raises ClarityInputError: if it is none
         """
         if not text.startswith(SCHEME):
-            raise ClarityInputError(f"{redact(text)!r} is no Cloud Storage URI. Write it as gs://bucket/name.")
+            raise ClarityInputError(f"{_shown(text)} is no Cloud Storage URI. {_SAFE} {_FORM}")
         bucket, _, name = text.removeprefix(SCHEME).partition("/")
         if not bucket:
-            raise ClarityInputError(f"{text!r} names no bucket. Write it as gs://bucket/name.")
+            raise ClarityInputError(f"{_shown(text)} names no bucket. {_SAFE} {_FORM}")
         return cls(bucket, name)
 
     def __str__(self) -> str:
@@ -79,6 +84,12 @@ def split_name(name: str) -> tuple[str, str]:
     last = name.rpartition("/")[2]
     stem, dot, suffix = last.rpartition(".")
     return (stem, dot + suffix) if stem.strip(".") and suffix else (last, "")
+
+
+def _shown(text: str) -> str:
+    """Show a text without a secret, cut, with its odd characters escaped."""
+    shown = redact(text)
+    return repr(shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}...")
 
 
 def _why_no_bucket(bucket: str) -> str | None:

@@ -135,14 +135,16 @@ def _part(store: ObjectStore, uri: GsUri, generation: int, start: int, length: i
 
 def _picture(source: Source, read: Callable[[int, int], bytes | None], size: int) -> Header:
     if size == 0:
-        raise ClarityInputError(f"{source.shown} has 0 bytes. Nothing was paid. Was its upload cut off?")
+        raise ClarityInputError(
+            f"{source.shown} has 0 bytes. Nothing was paid. Its upload was cut off: write it again."
+        )
     header = read_header_with(read, size)
     if header is None:
         raise _replaced(source)
     if isinstance(header, NotAPicture):
         raise ClarityInputError(
-            f"{source.shown} is no JPEG, PNG or WEBP: it is {header.reason}. Nothing was paid. "
-            "Its bytes decide, not its name or content type."
+            f"{source.shown} is no picture that Clarity takes: it is {header.reason}. Nothing was paid. "
+            "Give a whole JPEG, PNG or WEBP; the bytes decide, not the name or the content type."
         )
     return header
 
@@ -152,7 +154,7 @@ def _judge(source: Source, picture: Header, factor: float) -> tuple[str, ...]:
     if longest >= LARGEST_OUTPUT:
         raise ClarityInputError(
             f"{source.shown} has {size} pixels: Clarity's pictures have at most {LARGEST_OUTPUT} a side, so it could "
-            "not become larger. Nothing was paid. Leave it out."
+            "not become larger. Nothing was paid. Leave it out, or scale it down first."
         )
     if longest * factor > LARGEST_OUTPUT:
         warning = (

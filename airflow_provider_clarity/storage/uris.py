@@ -34,6 +34,7 @@ _DATA_URI = re.compile(r"data:([A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+);base64,", re.ASC
 _BARE_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{100,}={0,2}\s*")
 _URL_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _LONGEST_SHOWN: Final = 120
+_SAFE: Final = "Nothing was sent and nothing was paid."
 
 EXTENSIONS_OF: Final = {
     "JPG": frozenset({".jpg", ".jpeg"}),
@@ -53,7 +54,7 @@ def parse_source(text: str) -> Source:
     if text.startswith(SCHEME):
         uri = GsUri.parse(text)
         if uri.is_prefix:
-            raise ClarityInputError(f"{uri} is a prefix, not an object. Name one object, or use the batch operator.")
+            raise ClarityInputError(f"{uri} is a prefix, not an object. {_SAFE} Name one object.")
         return GsSource(uri)
     if _UUID.fullmatch(text):
         return UuidSource(UUID(text))
@@ -61,7 +62,7 @@ def parse_source(text: str) -> Source:
         return _parse_data(text)
     if text.startswith("https://"):
         return _parse_https(text)
-    raise ClarityInputError(f"{_short(text)} is no source Clarity can read. {_hint(text)}")
+    raise ClarityInputError(f"{_short(text)} is no source Clarity can read. {_SAFE} {_hint(text)}")
 
 
 def final_name(destination: GsUri, source: Source, ext: str) -> GsUri:
@@ -81,7 +82,7 @@ def final_name(destination: GsUri, source: Source, ext: str) -> GsUri:
         if not stem:
             raise ClarityInputError(
                 f"The source {source.shown} has no name to call the picture by under {destination}. "
-                f"Give an object name as destination, for example {destination}picture.{ext}."
+                f"{_SAFE} Give an object name as destination, for example {destination}picture.{ext}."
             )
         final = destination.child(f"{stem}.{ext}")
     else:
@@ -91,24 +92,25 @@ def final_name(destination: GsUri, source: Source, ext: str) -> GsUri:
         if ending in others:
             raise ClarityValidationError(
                 f"The destination {final} ends in {ending}, but the picture will be {ext.upper()}. "
-                "Change the one or the output format."
+                f"{_SAFE} Change the destination's ending, or output_format."
             )
     if isinstance(source, GsSource) and source.uri == final:
-        raise ClarityInputError(
-            f"The destination {final} is the source itself. Nothing was touched. Choose another name or prefix."
-        )
+        raise ClarityInputError(f"The destination {final} is the source itself. {_SAFE} Choose another name or prefix.")
     return final
 
 
 def _parse_data(text: str) -> DataSource:
     head = _DATA_URI.match(text)
     if head is None:
-        raise ClarityInputError("The inline source is no base64 data URI. Write it as data:image/png;base64,<bytes>.")
+        raise ClarityInputError(
+            f"The inline source is no base64 data URI. {_SAFE} Write it as data:image/png;base64,<bytes>."
+        )
     try:
         data = base64.b64decode(text[head.end() :], validate=True)
     except (binascii.Error, ValueError):
         raise ClarityInputError(
-            f"The inline source data:{head[1]} is not valid base64. Encode the bytes again, without line breaks."
+            f"The inline source data:{head[1]} is not valid base64. {_SAFE} "
+            "Encode the bytes again, without line breaks."
         ) from None
     return DataSource(text, head[1].lower(), sha256(data), len(data))
 
@@ -121,13 +123,13 @@ def _parse_https(text: str) -> HttpsSource:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() for character in text):
-        raise ClarityInputError(f"{redact(text)!r} is no usable URL: give a host, and percent-encode spaces.")
+        raise ClarityInputError(f"{_short(text)} is no usable URL. {_SAFE} Give a host, and percent-encode spaces.")
     return HttpsSource(text)
 
 
 def _short(text: str) -> str:
     shown = redact(text)
-    return repr(shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…")
+    return repr(shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}...")
 
 
 def _hint(text: str) -> str:

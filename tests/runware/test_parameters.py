@@ -54,7 +54,7 @@ def test_each_mistake_is_named_and_what_is_safe_and_what_to_do(arguments: dict[s
     with pytest.raises(ClarityValidationError) as refused:
         parameters_from_user(**arguments)
     assert said in str(refused.value)
-    assert "Nothing was sent or paid. Correct this and run again." in str(refused.value)
+    assert "Nothing was sent and nothing was paid. Correct this and run again." in str(refused.value)
     assert not refused.value.retryable
 
 
