@@ -68,10 +68,16 @@ class OpenNames:
         :param source: how a message calls it
         """
         self.close(name)
+        collision = self.meets(final, source)
+        if collision is None:
+            self._open.append((key, final, source))
+        return collision
+
+    def meets(self, final: str, source: str) -> Collision | None:
+        """Compare a final name with those that are open, and keep nothing of it."""
         for _, taken, first in self._open:
             if taken == final:
                 return Collision(final, first, source)
-        self._open.append((key, final, source))
         return None
 
     def close(self, name: str) -> None:

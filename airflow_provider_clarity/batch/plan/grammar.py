@@ -155,7 +155,7 @@ def refuse_overlap(source: BatchSource, destination: GsUri, *, workspaces: Seque
     :raises ClarityInputError: the destination equals, holds or lies in the source prefix, or lies in a workspace
     """
     for workspace in workspaces:
-        if _holds(workspace, destination):
+        if workspace.name and _holds(workspace, destination):
             raise ClarityInputError(
                 f"The destination {destination} lies in the workspace {workspace}, whose objects are deleted after a "
                 "while. Nothing was listed or paid. Choose a prefix outside."

@@ -1,0 +1,91 @@
+"""What an occupied final name means for one source: the ``if_exists`` table, over what a listing shows.
+
+Invariant: the answer is the engine's own (`Landing.look_at_destination`) for the same object; the engine looks again
+before each purchase, so that here nothing is decided but what need not be taken up at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_clarity.batch.identity import content_key
+from airflow_provider_clarity.batch.plan.model import Settled
+from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
+from airflow_provider_clarity.storage.provenance import Provenance
+
+
+@dataclass(slots=True)
+class Costs:
+    """What the pictures that are already there have cost, in micro-dollars."""
+
+    number: int = 0
+    total: int = 0
+    least: int = 0
+    most: int = 0
+
+    def add(self, cost: int) -> None:
+        """Count one."""
+        self.least = min(self.least, cost) if self.number else cost
+        self.most = max(self.most, cost)
+        self.number += 1
+        self.total += cost
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges final names for one run.
+
+    :param api_host: host of the API, part of the content key
+    :param run_key: whose run it is
+    :param costs: of the pictures that are done
+    :param occupied: with ``if_exists="fail"``: how many final names are taken
+    """
+
+    api_host: str
+    if_exists: IfExists
+    run_key: str
+    costs: Costs = field(default_factory=Costs)
+    occupied: int = 0
+
+    def settled(
+        self,
+        metadata: Mapping[str, str] | None,
+        *,
+        canonical: str,
+        recorded: str,
+        generation: int | None,
+        destination: str,
+        parameters: Mapping[str, Any],
+    ) -> Settled | None:
+        """Say whether nothing is to be done; None for what the engine takes up, also to say that it may not.
+
+        :param metadata: of what lies at the final name; None where nothing does
+        :param canonical: the source as the content key has it
+        :param recorded: the source as the metadata has it
+        :param generation: the source's
+        :param destination: ``gs://`` URI of the final object
+        :param parameters: canonical, see `UpscaleParameters.canonical`
+        """
+        if metadata is None:
+            return None
+        proven = Provenance.from_metadata(metadata) if metadata else None
+        if proven is None or not proven.has_source(recorded):
+            occupant, key = Occupant(), ""
+        else:
+            mine = proven.was_bought_by(self.run_key)
+            occupant = Occupant(proven.content_key, self.run_key if mine else None)
+            key = content_key(
+                api_host=self.api_host,
+                source=canonical,
+                source_generation=generation,
+                destination=destination,
+                parameters=parameters,
+            )
+        verdict = judge_destination(occupant, content_key=key, if_exists=self.if_exists, run_key=self.run_key)
+        if verdict == "error":
+            self.occupied += 1
+        if verdict == "done" and proven is not None and proven.cost_microusd is not None:
+            self.costs.add(proven.cost_microusd)
+        return verdict if verdict == "done" or verdict == "stale" or verdict == "foreign" else None  # noqa: PLR1714
