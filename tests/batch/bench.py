@@ -15,6 +15,7 @@ from PIL import Image
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Pace, Run
+from airflow_provider_clarity.batch.gate import Gate
 from airflow_provider_clarity.batch.item import Item, make_item
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Clock, RecordLedger, record_uri
@@ -143,6 +144,7 @@ class Bench:
         if_exists: IfExists = "skip",
         store: ObjectStore | None = None,
         timeout: float = 2.0,
+        gate: Gate | None = None,
     ) -> Engine:
         """An engine of its own owner, as a new process would make it."""
         run = run or Run("dag/run/task")
@@ -173,6 +175,7 @@ class Bench:
             pace=BRISK,
             clock=self.clock,
             monotonic=self.monotonic,
+            gate=gate,
         )
 
     def record(self, item: Item) -> TaskRecord:

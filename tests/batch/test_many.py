@@ -1,0 +1,146 @@
+"""One engine over many images: none waits for another, none fails for another, and no more leave than the gate lets."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from bench import Bench
+from seams import Kind, WatchedStore
+
+from airflow_provider_clarity.batch.drive import Stopper, drive
+from airflow_provider_clarity.batch.engine import Engine, Run
+from airflow_provider_clarity.batch.gate import OpenGate
+from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeliveryError
+from airflow_provider_clarity.runware.client import SubmitReply
+from airflow_provider_clarity.storage.uris import GsUri
+
+MANY = Run("dag/run/task", many=True)
+
+
+class Narrow(OpenGate):
+    """A gate that lets one through at a time, and remembers how many it saw in flight."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:  # noqa: ARG002
+        return max(0, 1 - in_flight)
+
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:  # noqa: ARG002
+        return now if in_flight == 0 else float("inf")
+
+    def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:  # noqa: ARG002
+        self.seen.append(len(reply.outcomes))
+
+
+def items(bench: Bench, number: int) -> list[Item]:
+    """Some pictures, uploaded."""
+    for n in range(number):
+        bench.upload(f"raw/{n}.png")
+    return [bench.item(f"raw/{n}.png", to=f"print/{n}.jpg") for n in range(number)]
+
+
+async def finish(bench: Bench, engine: Engine) -> dict[str, str]:
+    """Drive an engine to its end; the outcomes by final name."""
+    await drive(engine, deadline=bench.clock() + 30, defer_after=None, stopper=Stopper(), log=bench.log)
+    return {image.item.destination.name: image.end.outcome for image in engine.take_ended() if image.end}
+
+
+async def test_an_image_that_is_slow_holds_no_other(bench: Bench) -> None:
+    """Breaks if a step waits for every call that it has begun: one slow picture would stall ten thousand."""
+    first, *others = items(bench, 4)
+    landed = threading.Semaphore(0)
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "delete" and first.identity not in uri.name:
+            landed.release()
+        if kind == "rewrite" and uri == first.destination:
+            for _ in others:
+                assert landed.acquire(timeout=20), "the others wait for the slow one"
+
+    async with bench.api() as client:
+        engine = bench.engine(client, first, run=MANY, store=WatchedStore(bench.client, before))
+        for item in (first, *others):
+            engine.add(item)
+        outcomes = await finish(bench, engine)
+    assert list(outcomes.values()) == ["delivered"] * 4
+
+
+async def test_no_more_leave_than_the_gate_lets(bench: Bench) -> None:
+    """Breaks if an array is sent whole where there is room for one, or if the rest is forgotten."""
+    gate = Narrow()
+    async with bench.api() as client:
+        some = items(bench, 3)
+        engine = bench.engine(client, some[0], run=MANY, gate=gate)
+        for item in some:
+            engine.add(item)
+        outcomes = await finish(bench, engine)
+    assert list(outcomes.values()) == ["delivered"] * 3
+    assert gate.seen == [1, 1, 1]
+
+
+async def test_what_is_wrong_with_one_ends_that_one(bench: Bench) -> None:
+    """Breaks if a file that is no picture fails the other images of a backfill."""
+    good, _ = items(bench, 2)
+    bench.client.bucket(bench.bucket).blob("raw/1.png").upload_from_string(b"no picture")
+    bad = bench.item("raw/1.png", to="print/1.jpg")
+    async with bench.api() as client:
+        engine = bench.engine(client, good, run=MANY)
+        for item in (bad, good):
+            engine.add(item)
+        await drive(engine, deadline=bench.clock() + 30, defer_after=None, stopper=Stopper(), log=bench.log)
+        failed, delivered = [image.end for image in engine.images]
+    assert delivered is not None
+    assert delivered.outcome == "delivered"
+    assert failed is not None
+    assert failed.outcome == "failed"
+    assert failed.failure is not None
+    assert failed.failure.kind == "input"
+    assert bench.counts() == [1]
+
+
+async def test_what_is_wrong_for_all_ends_the_step(bench: Bench) -> None:
+    """Breaks if ten thousand images fail one by one for a role that is missing."""
+    some = items(bench, 2)
+
+    def before(kind: Kind, uri: GsUri) -> None:  # noqa: ARG001
+        if kind == "create":
+            raise ClarityAuthError("The role is missing.")
+
+    async with bench.api() as client:
+        engine = bench.engine(client, some[0], run=MANY, store=WatchedStore(bench.client, before))
+        for item in some:
+            engine.add(item)
+        with pytest.raises(ClarityAuthError, match="role is missing"):
+            await finish(bench, engine)
+    assert bench.counts() == []
+
+
+async def test_an_image_whose_storage_fails_for_long_is_not_given_up(bench: Bench) -> None:
+    """Breaks if what is paid for becomes a failure since its bucket did not answer seven times."""
+    (item,) = items(bench, 1)
+    times = iter(range(8))
+
+    def before(kind: Kind, uri: GsUri) -> None:  # noqa: ARG001
+        if kind == "rewrite" and next(times, None) is not None:
+            raise ClarityDeliveryError("The bucket does not answer.", retryable=True)
+
+    async with bench.api() as client:
+        engine = bench.engine(client, item, run=MANY, store=WatchedStore(bench.client, before))
+        engine.add(item)
+        outcomes = await finish(bench, engine)
+    assert outcomes == {"print/0.jpg": "delivered"}
+
+
+async def test_a_round_of_many_is_not_written_into_the_records_of_its_images(bench: Bench) -> None:
+    """Breaks if ten thousand records repeat what one summary says, and a daily run grows each of them."""
+    (item,) = items(bench, 1)
+    async with bench.api() as client:
+        engine = bench.engine(client, item, run=MANY)
+        engine.add(item)
+        await finish(bench, engine)
+    record = bench.record(item)
+    assert record.runs == {}
+    assert [attempt.outcome for attempt in record.attempts] == ["delivered"]
