@@ -258,13 +258,7 @@ def _ended(state: RunState, line: End) -> RunState:
     settled = state.settled
     if identity is not None:
         item = state.open[identity]
-        last = item.record.last
-        if line.adopted and last is not None:
-            adopted = last.model_copy(update={"adopted": True})
-            item = replace(
-                item, record=item.record.model_copy(update={"attempts": (*item.record.attempts[:-1], adopted)})
-            )
-        settled = settled + item.totals.closed()
+        settled = settled + (_adopted(item) if line.adopted else item).totals.closed()
     return replace(
         state,
         open={known: item for known, item in state.open.items() if known != identity},
