@@ -14,7 +14,8 @@ code in ``Fault.code``. Ask only for faults that can take effect here and now: `
 ``control.control_routes(faults)`` gives the routes ``GET|POST /_emulator/faults`` that both servers mount.
 
 Invariants: an unknown operation or fault is refused when it is registered, never ignored; a fault fires at most
-``times`` times, and not after its ``seconds``; the same seed and the same sequence of questions give the same answers.
+``times`` times, and no longer than its ``seconds``, counted from the first time; the same seed and the same sequence of
+questions give the same answers.
 """
 
 from __future__ import annotations
@@ -130,10 +131,7 @@ class Faults:
 
         :raises FaultError: if it could never fire
         """
-        registered = _read(description)
-        if registered.seconds is not None:
-            registered.until = self._monotonic() + registered.seconds
-        self._registered.append(registered)
+        self._registered.append(_read(description))
 
     def take(self, operation: str, *, candidates: Collection[str], subject: str) -> Fault | None:
         """Return the fault that fires now, counted, or None.
@@ -149,6 +147,8 @@ class Faults:
             if registered.rate is not None and self._random.random() >= registered.rate:
                 continue
             registered.fired += 1
+            if registered.seconds is not None and registered.until is None:
+                registered.until = now + registered.seconds
             return registered.fault
         return None
 
