@@ -7,6 +7,7 @@ a session URI, which is a secret.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,12 +160,25 @@ def _forbidden(text: str, operation: Operation, uri: GsUri) -> ClarityError:
     )
 
 
+def may_pass(error: GoogleAuthError) -> bool:
+    """Whether the trouble with a token may be over soon: nobody answered, or an answer says that it is busy.
+
+    Of the answer to an impersonation the library keeps the body only, and calls none of them retryable.
+    """
+    if isinstance(error, TransportError) or error.retryable:
+        return True
+    try:
+        status = int(json.loads(error.args[1])["error"]["code"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return False
+    return status in _PASSING or status >= _SERVER_ERROR
+
+
 def _of_credentials(error: GoogleAuthError, uri: GsUri) -> ClarityError:
-    retryable = isinstance(error, TransportError) or bool(error.retryable)
     return ClarityAuthError(
         f"Google gave no access token for gs://{uri.bucket} ({type(error).__name__}: {_detail(error)}). "
         "Nothing was changed. Mend the Google Cloud connection, its key or its impersonation chain.",
-        retryable=retryable,
+        retryable=may_pass(error),
     )
 
 

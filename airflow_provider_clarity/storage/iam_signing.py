@@ -20,6 +20,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 
 from airflow_provider_clarity.exceptions import ClarityAuthError
 from airflow_provider_clarity.redact import redact
+from airflow_provider_clarity.storage._errors import may_pass
 
 SIGNING_ROLE: Final = "roles/iam.serviceAccountTokenCreator"
 """The role that holds ``iam.serviceAccounts.signBlob`` (cloud.google.com/iam/docs/service-account-permissions)."""
@@ -144,5 +145,5 @@ def _no_token(error: GoogleAuthError) -> ClarityAuthError:
     return ClarityAuthError(
         f"Google gave no access token to sign with ({type(error).__name__}: {redact(error)[:_LONGEST_DETAIL]}). "
         "Nothing was sent. Mend the Google Cloud connection, or its impersonation chain.",
-        retryable=isinstance(error, TransportError) or bool(error.retryable),
+        retryable=may_pass(error),
     )

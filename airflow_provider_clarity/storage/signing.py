@@ -24,6 +24,7 @@ from google.oauth2 import service_account
 
 from airflow_provider_clarity.exceptions import ClarityAuthError
 from airflow_provider_clarity.redact import redact
+from airflow_provider_clarity.storage._errors import may_pass
 from airflow_provider_clarity.storage.iam_signing import SIGNING_ROLE, IamSigner
 from airflow_provider_clarity.storage.uris import GsUri
 
@@ -127,7 +128,7 @@ class Signer:
             raise ClarityAuthError(
                 f"No URL for {uri} was signed ({redact(error)}). Nothing was sent. "
                 f"Grant {SIGNING_ROLE} on the service account to whoever signs for it.",
-                retryable=bool(error.retryable),
+                retryable=may_pass(error),
             ) from None
         return SignedUrl(url, _expiry(url))
 
