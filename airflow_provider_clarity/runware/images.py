@@ -21,6 +21,8 @@ transport (``httpcore`` before 1.0.6) let errors of TLS through as they are."""
 
 _OK: Final = 200
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_PAGES: Final = frozenset({"text/html", "application/json"})
+"""What somebody in the way answers in place of a picture."""
 _SAFE = "The picture stays paid and is not bought again."
 _LONGEST: Final = 8192
 _LONGEST_SHOWN: Final = 200
@@ -102,7 +104,7 @@ async def fetch(http: httpx.AsyncClient, found: routes.Routes, *, max_bytes: int
     :param http: the client; it follows no redirects
     :param found: how to reach it
     :param max_bytes: more than this is refused while it comes in
-    :raises ClarityDeliveryError: another status than 200, too large, empty, or broken off
+    :raises ClarityDeliveryError: another status than 200, a page, too large, empty, or broken off
     """
     shown = str(found.url)
     requests = found.requests(http, {"Accept": "image/*,*/*;q=0.5"})
@@ -123,6 +125,9 @@ async def _body(http: httpx.AsyncClient, request: httpx.Request, shown: str, max
         status = response.status_code
         if status != _OK:
             raise refusal(shown, f"the host answered {status}", retryable=status in _TRANSIENT, code=str(status))
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in _PAGES:
+            raise refusal(shown, f"the host answered with {kind}, which is no picture", retryable=True)
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk

@@ -36,6 +36,17 @@ async def test_a_picture_whose_address_knows_it_a_moment_later_is_delivered(benc
     assert bench.counts() == [1]
 
 
+async def test_a_page_in_place_of_the_picture_is_not_taken_for_it(bench: Bench) -> None:
+    """Breaks if one page of a proxy, answered with 200, ends a round: the picture still lives and is paid."""
+    bench.upload()
+    bench.emulator.faults([{"operation": "image", "fault": "html", "times": 2}])
+    end = await replace(bench, upload_via="worker").run(bench.item())
+    assert bench.emulator.faults()[0]["fired"] == 2
+    assert (end.outcome, end.notes) == ("delivered", ())
+    assert bench.picture(end.uri).size == (80, 60)
+    assert bench.counts() == [1]
+
+
 async def test_a_picture_that_the_worker_cannot_fetch_is_fetched_after_a_clear(bench: Bench) -> None:
     """Breaks if an address that answers 404 for good is asked for ever, or costs a second purchase, or the picture."""
     bench.upload()

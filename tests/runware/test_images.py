@@ -20,6 +20,7 @@ async def test_the_picture_comes_whole_and_the_key_stays_here(client: ClarityCli
 
 
 BROKEN = {
+    "a page": Answer(200, b"<!doctype html>", {"Content-Type": "text/html; charset=utf-8"}),
     "redirect": Answer(302, b"", {"Location": "https://im.runware.ai/"}),
     "404": Answer(404, b"gone"),
     "too large": Answer(200, b"x" * 101),
