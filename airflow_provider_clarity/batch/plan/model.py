@@ -30,7 +30,8 @@ class PlanRow:
     :param extra: unknown keys of the row, carried into the result
     :param own: the parameters that the row itself has
     :param size: bytes of a ``gs://`` source, as it was listed or looked at
-    :param line: place and length in the manifest, or place in the list, where `source` is not what is sent
+    :param line: place and length in the manifest (bytes), or place in the list; None where a listing gave it
+    :param hidden: `source` is not what is sent: that is a secret or large, and is read again from `line`
     """
 
     position: int
@@ -45,6 +46,7 @@ class PlanRow:
     own: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
     line: tuple[int, int] | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,8 @@ class NamedRows:
             extra=row.extra,
             own=row.own_parameters,
             size=live.size if live is not None else None,
-            line=None if isinstance(source, UuidSource) or source.recorded == row.source else entry.line,
+            line=entry.line,
+            hidden=not isinstance(source, UuidSource) and source.recorded != row.source,
         )
 
     def _final(self, entry: Entry, generation: int | None) -> GsUri:

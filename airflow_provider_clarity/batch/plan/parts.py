@@ -183,6 +183,7 @@ def _encode_row(row: PlanRow) -> str:
         "asked": row.asked or None,
         "attempt": row.attempt or None,
         "line": row.line,
+        "hidden": row.hidden or None,
         "extra": dict(row.extra) or None,
     }
     line |= {key: value for key, value in optional.items() if value is not None}
@@ -208,6 +209,7 @@ def _decode_row(line: bytes, position: int, overrides: Overrides) -> PlanRow:
         own=own,
         size=get("size"),
         line=None if place is None else (int(place[0]), int(place[1])),
+        hidden=bool(get("hidden")),
     )
 
 

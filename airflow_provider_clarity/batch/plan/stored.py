@@ -74,10 +74,10 @@ class StoredPlan:
 
         :return: for each row; None where it can be had no more: the manifest was replaced or deleted since
         """
-        named = self._named([row.line for row in rows if row.line is not None])
+        named = self._named([row.line for row in rows if row.hidden and row.line is not None])
         found: list[Source | None] = []
         for row in rows:
-            source = parse_source(row.source) if row.line is None else named.get(row.line)
+            source = named.get(row.line) if row.hidden and row.line is not None else parse_source(row.source)
             found.append(source if source is not None and source.recorded == row.source else None)
         return found
 

@@ -114,13 +114,13 @@ class Shelf:
         return self.put(item.destination, metadata=proven.to_metadata(), content_type="image/jpeg")
 
 
-def wanted(source: str | list[str] = "gs://raw/in/", destination: str = "gs://print/out/", **more: Any) -> Wanted:
+def wanted(source: Any = "gs://raw/in/", destination: str = "gs://print/out/", **more: Any) -> Wanted:
     """What a test wants: the usual, but for what it says."""
     if "pattern" in more:
         more["pattern"] = NamePattern(more["pattern"])
     return Wanted(
         **{
-            "source": parse_batch_source(source),
+            "source": parse_batch_source(source) if isinstance(source, str | list) else source,
             "destination": GsUri.parse(destination),
             "parameters": PARAMETERS,
             "api_host": HOST,

@@ -49,6 +49,7 @@ def plan_rows(draw: st.DrawFn, position: int) -> PlanRow:
         own=own,
         size=draw(st.none() | st.integers(0, 9)),
         line=draw(st.none() | st.tuples(st.integers(0, 9), st.integers(0, 9))),
+        hidden=draw(st.booleans()),
     )
 
 
@@ -81,6 +82,7 @@ def test_a_part_of_each_release_loads() -> None:
     done, asked, newer = part.rows
     assert (done.position, done.outcome, done.size, done.generation) == (10_000, "done", 4096, 1700000000000001)
     assert (asked.asked, asked.attempt, asked.line, asked.extra) == (True, 2, (120, 64), {"sku": "b-1"})
+    assert [row.hidden for row in part.rows] == [False, True, False]
     assert asked.parameters == over(PARAMETERS, {"output_format": "PNG", "settings": {"strength": 0.3}})
     assert (newer.outcome, newer.parameters) == (None, PARAMETERS)
 

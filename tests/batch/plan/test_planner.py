@@ -239,7 +239,7 @@ def test_no_row_holds_a_secret_or_a_picture() -> None:
     assert "AAAA" not in repr(part)
     assert [row.source.partition("?")[0] for row in part.rows][::2] == ["https://cdn.example.com/in/c.png", UUID]
     text = shelf.data[GsUri("raw", "day.jsonl")]
-    lines = [json.loads(text[row.line[0] : sum(row.line)])["source"] for row in part.rows if row.line]
+    lines = [json.loads(text[row.line[0] : sum(row.line)])["source"] for row in part.rows if row.line and row.hidden]
     assert lines == [SIGNED, PIXEL]
 
 
