@@ -16,8 +16,9 @@ class ExtraField:
 
     :param name: its key in the connection's extra
     :param label: what the form calls it
-    :param description: one sentence: meaning, unit and what holds without it
+    :param description: one sentence: meaning, unit and what holds where it is empty
     :param type: its JSON type
+    :param maximum: the greatest number that is taken
     :param secret: whether the form hides what is typed
     """
 
@@ -26,6 +27,7 @@ class ExtraField:
     description: str
     type: Literal["string", "number", "integer"]
     secret: bool = False
+    maximum: int | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -35,28 +37,42 @@ class ExtraField:
             schema["format"] = "password"
         if self.type != "string":
             schema["minimum"] = 1 if self.type == "integer" else 0
+        if self.maximum is not None:
+            schema["maximum"] = self.maximum
         return schema
 
 
 EXTRA_FIELDS = (
-    ExtraField("timeout", "Timeout (s)", "Seconds one request may take. Without it 60.", "number"),
-    ExtraField("max_connections", "Sockets", "Sockets one process opens to Runware, 1 to 20. Without it 5.", "integer"),
+    ExtraField(
+        "timeout",
+        "Timeout (s)",
+        "Seconds that one request to Runware may take, at most 600. Empty: 60.",
+        "number",
+        maximum=600,
+    ),
+    ExtraField(
+        "max_connections",
+        "Max connections",
+        "How many connections one process opens to Runware, 1 to 20. Empty: 5.",
+        "integer",
+        maximum=20,
+    ),
     ExtraField(
         "expected_cost_usd",
         "Expected cost (USD)",
-        "What one image costs at most, as far as you know; a budget reserves it. Without it 0.0038.",
+        "What one image costs at most, as far as you know; a budget reserves that much. Empty: 0.0038.",
         "number",
     ),
     ExtraField(
         "allowed_image_hosts",
         "Allowed image hosts",
-        "Hosts that results may be fetched from, by commas; a leading dot allows subdomains. Without it .runware.ai.",
+        "Hosts that results may be fetched from, by commas; .name allows subdomains. Empty: .runware.ai.",
         "string",
     ),
     ExtraField(
         "webhook_url",
         "Webhook URL",
-        "Runware posts each finished task there. It may carry a secret. Without it nothing is posted.",
+        "Runware posts each finished task there. Hidden, since it may carry a secret. Empty: none.",
         "string",
         secret=True,
     ),
