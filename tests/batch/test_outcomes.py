@@ -360,8 +360,8 @@ class TestReturned:
         assert found == {
             "v": 1, "run": "gs://b/r/", "planned": 117, "delivered": 90, "recovered": 5, "done": 6, "stale": 2,
             "foreign": 1, "failed": {"lost": 1}, "not_submitted": {"budget": 12}, "adopted": 4,
-            "passed_over": {"folder": 3}, "purchases": 95, "cost_usd": 0.123456, "cost_unknown": 2, "seconds": 12.3, "manifest": "gs://b/r/m",
-            "dead_letter": None,
+            "passed_over": {"folder": 3}, "purchases": 95, "cost_usd": 0.123456, "cost_unknown": 2, "seconds": 12.3,
+            "manifest": "gs://b/r/m", "dead_letter": None,
         }  # fmt: skip
 
     @given(whole_counts(), URIS, URIS, st.none() | URIS | st.just(LONGEST), st.integers(0, 10**13), st.floats(0, 1e7))
@@ -383,7 +383,8 @@ class TestReturned:
             (big, LONGEST, LONGEST, LONGEST),
         ):
             found = returned(
-                some, run=at, purchases=10**6, spent=spent, unknown=7, seconds=seconds, manifest=listed, dead_letter=dead
+                some, run=at, purchases=10**6, spent=spent, unknown=7, seconds=seconds, manifest=listed,
+                dead_letter=dead,
             )  # fmt: skip
             size = len(json.dumps(found, ensure_ascii=False).encode())
             assert size <= 2048
