@@ -228,7 +228,8 @@ class Journal:
         """Make the segment after which the state is ``after``."""
         header = Header(
             kind=kind, runner=after.runner, epoch=after.epoch, seq=after.sequence, at=after.at,
-            checkpoint=after.checkpoint, totals=after.totals, counts=dict(after.counts), planned=after.planned,
+            checkpoint=after.checkpoint, totals=after.totals, counts=dict(after.counts),
+            adopted=after.adopted, planned=after.planned,
         )  # fmt: skip
         whole = kept(after) if after.checkpoint == after.sequence else (None, ())
         return _Write(encode(Segment(header, lines, *whole)), after, buffered)

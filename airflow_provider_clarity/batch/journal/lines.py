@@ -50,6 +50,7 @@ class Header(_Stored):
     :param checkpoint: sequence of the newest segment that holds a whole state; its own, where it is one
     :param totals: after this segment
     :param counts: images that are over, by outcome, such as ``delivered`` or ``failed.provider``
+    :param adopted: of those delivered or recovered, the ones that somebody else had bought
     :param planned: rows in the parts that are stored
     """
 
@@ -62,6 +63,7 @@ class Header(_Stored):
     checkpoint: int = Field(ge=1)
     totals: Totals = Totals()
     counts: dict[str, int] = Field(default_factory=dict)
+    adopted: int = 0
     planned: int = 0
 
 
@@ -169,6 +171,7 @@ class KeptState(_Stored):
     ended: Spans = ()
     counts: dict[str, int] = Field(default_factory=dict)
     settled: Totals = Totals()
+    adopted: int = 0
     planned: int = 0
     part: int | None = None
     complete: bool = False

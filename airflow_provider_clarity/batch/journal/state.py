@@ -67,6 +67,7 @@ class RunState:
     :param ended: positions that are over, by their end or by the plan
     :param counts: of those, by outcome, such as ``delivered`` or ``failed.provider``
     :param settled: what the images that are over cost
+    :param adopted: of those delivered or recovered, the ones that somebody else had bought
     :param planned: rows in the parts that are stored
     :param part: the number of the last of those
     :param complete: whether the plan ends with it
@@ -84,6 +85,7 @@ class RunState:
     ended: Ranges = field(default_factory=Ranges)
     counts: Mapping[str, int] = field(default_factory=dict)
     settled: Totals = field(default_factory=Totals)
+    adopted: int = 0
     planned: int = 0
     part: int | None = None
     complete: bool = False
@@ -173,6 +175,7 @@ def kept(state: RunState) -> tuple[KeptState, tuple[KeptOpen, ...]]:
         ended=state.ended.spans,
         counts=dict(state.counts),
         settled=state.settled,
+        adopted=state.adopted,
         planned=state.planned,
         part=state.part,
         complete=state.complete,
@@ -206,6 +209,7 @@ def restored(segment: Segment) -> RunState:
         ended=Ranges.of(known.ended),
         counts=known.counts,
         settled=known.settled,
+        adopted=known.adopted,
         planned=known.planned,
         part=known.part,
         complete=known.complete,
@@ -265,6 +269,7 @@ def _ended(state: RunState, line: End) -> RunState:
         ended=state.ended.added(line.position),
         counts=counted(state.counts, line.counted_as),
         settled=settled,
+        adopted=state.adopted + (line.adopted and line.outcome in ("delivered", "recovered")),
     )
 
 

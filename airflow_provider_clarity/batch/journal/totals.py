@@ -27,7 +27,6 @@ class Totals(BaseModel):
     :param unknown: attempts of ours that are over, may have been paid, and of which nobody knows the cost
     :param in_flight: attempts of ours that were sent and have no outcome
     :param purchases: attempts of ours that the service is known to have accepted
-    :param adopted: attempts that the service knew before our first POST
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,7 +37,6 @@ class Totals(BaseModel):
     unknown: int = Field(default=0, ge=0)
     in_flight: int = Field(default=0, ge=0)
     purchases: int = Field(default=0, ge=0)
-    adopted: int = Field(default=0, ge=0)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -48,7 +46,6 @@ class Totals(BaseModel):
             unknown=self.unknown + other.unknown,
             in_flight=self.in_flight + other.in_flight,
             purchases=self.purchases + other.purchases,
-            adopted=self.adopted + other.adopted,
         )
 
     def closed(self) -> Totals:
@@ -69,7 +66,7 @@ def _one(attempt: Attempt) -> Totals:
     priced = cost is not None and attempt.outcome is not None and attempt.outcome != "failed"
     dearest = cost if cost is not None and attempt.outcome is not None else 0
     if attempt.adopted:
-        return Totals(dearest_microusd=dearest, priced=int(priced), adopted=1)
+        return Totals(dearest_microusd=dearest, priced=int(priced))  # somebody else pays; the price is worth knowing
     flying = attempt.outcome is None and attempt.sent_at is not None
     unpriced = cost is None and (attempt.outcome == "lost" or attempt.outcome in _LANDED)
     return Totals(
