@@ -125,7 +125,7 @@ SAMPLE = (
 def play(cell: Cell, processes: Processes, bench: Bench, folder: Path) -> Report:
     """Live through one case."""
     number = sum(cell.name.encode())
-    operator = {"item_timeout": 60, "upload_via": ("auto", "resumable_session")[number % 2]}
+    operator = {"item_timeout": 36 if cell.world == SOON else 60, "upload_via": ("auto", "resumable_session")[number % 2]}
     life = Life(processes, bench, folder, cell.mode == "deferring", operator=operator)
     if cell.upload == "refused":
         bench.arm("upload", "refuse_403")
