@@ -117,6 +117,10 @@ class Engine:
         self._images[:] = [image for image in self._images if image.end is None]
         return ended
 
+    def drop(self, image: Tracked) -> None:
+        """Let go of an image of which nothing is under way."""
+        self._images.remove(image)
+
     @property
     def tally(self) -> Tally:
         """What was counted for the metrics."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_clarity.batch import identity
+from airflow_provider_clarity.batch import identity, messages
+from airflow_provider_clarity.batch.record import TaskRecord
+from airflow_provider_clarity.exceptions import ClarityInputError
 from airflow_provider_clarity.runware.wire import UpscaleParameters
+from airflow_provider_clarity.storage.sources import RecordedSource
 from airflow_provider_clarity.storage.uris import GsUri, Source
 
 
@@ -23,7 +26,7 @@ class Item:
     :param pixels: width and height of the source, EXIF orientation applied; None where nobody looked yet, or can
     """
 
-    source: Source
+    source: Source | RecordedSource
     source_generation: int | None
     destination: GsUri
     parameters: UpscaleParameters
@@ -31,6 +34,13 @@ class Item:
     identity: str
     pixels: tuple[int, int] | None = None
     sendable: bool = True
+
+    @property
+    def given(self) -> Source:
+        """The source as it was given. ClarityInputError where only its recorded form is left."""
+        if isinstance(self.source, RecordedSource):
+            raise ClarityInputError(messages.SOURCE_CHANGED)
+        return self.source
 
     @property
     def extension(self) -> str:
@@ -59,3 +69,20 @@ def make_item(
         parameters=parameters.canonical(),
     )
     return Item(source, source_generation, destination, parameters, key, identity.identity(key, salt))
+
+
+def recorded_item(record: TaskRecord, source: Source | RecordedSource) -> Item:
+    """Rebuild an image from its record: who it is does not depend on the source as it is now.
+
+    :param source: as it is known now; nothing is sent of it where it is not what was recorded
+    """
+    return Item(
+        source=source,
+        source_generation=record.source_generation,
+        destination=GsUri.parse(record.destination),
+        parameters=UpscaleParameters.model_validate(dict(record.parameters)),
+        content_key=record.content_key,
+        identity=record.identity,
+        pixels=record.pixels,
+        sendable=source.recorded == record.source and not isinstance(source, RecordedSource),
+    )

@@ -69,7 +69,7 @@ class BucketRequests:
 
     def inspect(self, item: Item) -> tuple[Item, tuple[str, ...]]:
         """Read the header of the source."""
-        facts = inspect(self.store, item.source, factor=item.parameters.upscale_factor or 2)
+        facts = inspect(self.store, item.given, factor=item.parameters.upscale_factor or 2)
         if facts.generation != item.source_generation:
             raise ClarityInputError(
                 f"The source {item.source.shown} was replaced while it was read. Nothing was sent and nothing was "
@@ -85,7 +85,7 @@ class BucketRequests:
             self._seen.add(staging.bucket)
         endpoint = make_endpoint(staging, store=self.store, signer=self.signer, via=self.upload_via)
         image = image_reference(
-            item.source,
+            item.given,
             generation=item.source_generation,
             store=self.store,
             signer=self.signer,

@@ -26,7 +26,7 @@ from airflow_provider_clarity.runware.pace import backoff, next_look
 _TIMES_IN_A_ROW = 6
 """How often in a row something around us may fail before the step gives up: with the backoff about a minute."""
 
-_AROUND_ALL: Final = frozenset({"auth", "quota", "budget", "deadline", "fenced", "plan"})
+AROUND_ALL: Final = frozenset({"auth", "quota", "budget", "deadline", "fenced", "plan"})
 """Kinds of errors that are not one image's."""
 
 
@@ -149,8 +149,9 @@ class Work:
             await work
         except ClarityError as error:
             image.failures += 1
-            alone = self.run.many and error.kind not in _AROUND_ALL
-            if error.retryable and (alone or image.failures < _TIMES_IN_A_ROW):
+            alone = self.run.many and error.kind not in AROUND_ALL
+            replaced = alone and error.kind == "input"  # whoever takes images on may take it on as it is now
+            if error.retryable and not replaced and (alone or image.failures < _TIMES_IN_A_ROW):
                 self.hold(image, image.failures)
                 self.log.warning("%s Trying again in %.0f s.", error, image.paused_until - self.clock())
             elif alone:

@@ -16,11 +16,11 @@ from urllib.parse import quote, urlsplit
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.engine import Engine, Log, Run
 from airflow_provider_clarity.batch.identity import content_key
-from airflow_provider_clarity.batch.item import Item, make_item
+from airflow_provider_clarity.batch.item import Item, make_item, recorded_item
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, load_record, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
-from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
+from airflow_provider_clarity.batch.record import RunEnd
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.exceptions import ClarityInputError, ClarityLostError
 from airflow_provider_clarity.hooks.clarity import ClarityHook, ClaritySettings
@@ -121,7 +121,7 @@ class Wiring:
             record, last = found[1], found[1].last
             flying = last is not None and last.outcome is None and last.last_sent_at is not None
             if flying or round_of(record.runs.get(self.place), max_tries).repeats is not None:
-                return _item_of(record, source)
+                return recorded_item(record, source)
         return self.new_item(source, destination, parameters)
 
     def new_item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
@@ -153,7 +153,7 @@ class Wiring:
                 f"The task record {record_uri_} is gone. What is in flight stays paid, and is adopted where its "
                 "picture reached the bucket. Do not delete _clarity/tasks/ while tasks run; then clear the task."
             )
-        return _item_of(record, source)
+        return recorded_item(record, source)
 
     def round_of(self, item: Item, max_tries: int) -> Round:
         """Read which round this try belongs to, and whether it is over."""
@@ -181,7 +181,7 @@ class Wiring:
                 owner=self._owner,
                 clock=time.time,
                 lease=choices.rules.lease,
-                trace=self._trace(item.source, item.destination, item.parameters),
+                trace=self._trace(item.given, item.destination, item.parameters),
             ),
             requests=BucketRequests(
                 self.store,
@@ -222,17 +222,3 @@ class Wiring:
         )
         root = Workspace.for_destination(destination).root
         return root.child(f"runs/{self.place}/{rendered[:8]}/image.json")
-
-
-def _item_of(record: TaskRecord, source: Source) -> Item:
-    """Rebuild an image from its record."""
-    return Item(
-        source=source,
-        source_generation=record.source_generation,
-        destination=GsUri.parse(record.destination),
-        parameters=UpscaleParameters.model_validate(dict(record.parameters)),
-        content_key=record.content_key,
-        identity=record.identity,
-        pixels=record.pixels,
-        sendable=source.recorded == record.source,
-    )

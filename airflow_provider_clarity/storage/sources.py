@@ -145,6 +145,21 @@ class DataSource:
         return base64.b64decode(self.data_uri.partition(",")[2])
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """A source of which only the form that was stored is left: nothing of it can be sent.
+
+    :param recorded: as the ``recorded`` of another kind
+    """
+
+    recorded: str
+
+    @property
+    def shown(self) -> str:
+        """For logs and messages."""
+        return self.recorded
+
+
 Source = GsSource | HttpsSource | UuidSource | DataSource
 """Every kind of source. ``shown`` is for people, ``canonical`` for digests, ``recorded`` for what is stored."""
 

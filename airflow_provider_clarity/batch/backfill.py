@@ -1,0 +1,210 @@
+"""Lets an engine work through a plan: takes rows as there is room, writes down how each ended.
+
+Invariants: what was begun is taken up before anything new; an image is taken from the plan only when it may soon be
+sent, so what lies in memory does not grow with the plan; how an image ended is in the journal before it is forgotten;
+a row ends once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from airflow_provider_clarity.batch.endings import not_submitted, refused
+from airflow_provider_clarity.batch.engine import Engine
+from airflow_provider_clarity.batch.feeding import Feeder
+from airflow_provider_clarity.batch.item import Item
+from airflow_provider_clarity.batch.journal.journal import Journal
+from airflow_provider_clarity.batch.journal.journal_ledger import JournalLedger
+from airflow_provider_clarity.batch.journal.lines import Learned
+from airflow_provider_clarity.batch.ledger import Clock
+from airflow_provider_clarity.batch.money import usd
+from airflow_provider_clarity.batch.plan.model import PlanRow
+from airflow_provider_clarity.batch.progress import Progress
+from airflow_provider_clarity.batch.taking import Taking
+from airflow_provider_clarity.batch.tracked import Tracked
+from airflow_provider_clarity.batch.window_gate import WindowGate
+from airflow_provider_clarity.exceptions import ClarityInputError
+
+WINDOW = "window"
+"""Under which name the journal keeps what was learned of the service's capacity."""
+
+_PATIENCE = 0.05
+"""Seconds for which the engine's work waits for a part that is being planned."""
+
+
+class Backfill:
+    """Drives many images to their ends.
+
+    :param engine: made with ``ledger`` and ``gate``, over many
+    :param journal: opened
+    :param feeder: gives the rows
+    :param taking: makes images of them
+    :param gate: how many purchases may leave
+    :param ahead: how many images more than there is room for are looked at in advance
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        journal: Journal,
+        ledger: JournalLedger,
+        feeder: Feeder,
+        taking: Taking,
+        gate: WindowGate,
+        ahead: int = 32,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._ledger = ledger
+        self._feeder = feeder
+        self._taking = taking
+        self._gate = gate
+        self._ahead = ahead
+        self._clock = clock
+        self._monotonic = monotonic
+        self._taken: dict[int, tuple[Tracked, PlanRow]] = {}
+        self._retaken: set[int] = set()
+        self._stopped = False
+        self._resumed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in the background."""
+        return self._engine.idle
+
+    @property
+    def spent_out(self) -> bool:
+        """Whether the budget lets nothing more leave, and nothing that is in flight can change that."""
+        return self._gate.budget.over and not any(image.in_flight for image, _ in self._taken.values())
+
+    def stop(self) -> None:
+        """Submit nothing more, and take nothing more on. Only sets flags."""
+        self._stopped = True
+        self._engine.stop()
+
+    def line(self) -> str:
+        """Say in a few words where it stands."""
+        counts, totals = self._journal.state.counts, self._journal.state.totals
+        failed = sum(number for key, number in counts.items() if key.startswith("failed."))
+        cap = self._gate.budget.cap
+        return (
+            f"{sum(counts.values()) - failed} done, {failed} failed, {totals.in_flight} in flight, "
+            f"${usd(totals.spent_microusd):.4f} {'' if cap is None else f'of ${usd(cap):.2f} '}spent"
+        )
+
+    async def settled(self) -> None:
+        """Wait for what is under way, and write down what came of it.
+
+        :raises ClarityError: the first error that came of it
+        """
+        try:
+            await self._engine.settled()
+        finally:
+            await self._collect()
+            await asyncio.to_thread(self._journal.append)
+
+    async def step(self) -> Progress:
+        """Do all that can be done now, and say when there will be more to do.
+
+        :raises ClarityError: the surroundings do not let it go on; whatever is in flight then stays recorded
+        """
+        if not self._resumed:
+            await self._resume()
+        await self._feed()
+        try:
+            progress = await self._engine.step()
+        finally:
+            await self._collect()
+        if self._journal.due(self._monotonic()):
+            await asyncio.to_thread(self._journal.append)
+        if self.spent_out and not self._stopped and self._engine.idle:
+            await self._give_up()
+            progress = await self._engine.step()
+        return self._with_what_is_left(progress)
+
+    async def _resume(self) -> None:
+        """Take up what was begun, by whichever runner."""
+        records = {item.position: item.record for item in self._journal.state.open.values()}
+        for row, item in await asyncio.to_thread(self._taking.known, records):
+            self._take(row, item)
+        self._resumed = True
+
+    async def _feed(self) -> None:
+        """Take rows on, as many as may soon be sent."""
+        if not self._stopped:
+            in_flight, at_service, unsent = self._counts()
+            wanted = self._gate.wanted(in_flight, at_service) + self._ahead - unsent
+            await self._take_on(await self._feeder.take(max(0, wanted), _PATIENCE))
+
+    async def _take_on(self, rows: list[PlanRow]) -> None:
+        """Make images of rows; a row that cannot become one is over at once."""
+        if not rows:
+            return
+        for row, item in zip(rows, await asyncio.to_thread(self._taking.items, rows), strict=True):
+            if isinstance(item, ClarityInputError):
+                self._journal.buffer(refused(row, item))
+            else:
+                self._take(row, item)
+
+    def _take(self, row: PlanRow, item: Item) -> None:
+        self._ledger.take(item, row.position)
+        self._taken[row.position] = self._engine.add(item, asked=row.asked), row
+
+    async def _collect(self) -> None:
+        """Write down how images ended, and let go of them."""
+        if not self._engine.take_ended():
+            return
+        ended = [(image, row) for image, row in self._taken.values() if image.end is not None]
+        for image, row in ended:
+            del self._taken[row.position]
+            if not await self._retake(image, row):
+                self._ledger.settle(image, dict(row.extra))
+        self._journal.buffer(Learned(name=WINDOW, value=self._gate.window.to_json()))
+
+    async def _retake(self, image: Tracked, row: PlanRow) -> bool:
+        """Go on with the source as it is now, once, where it was replaced before anything of it was sent."""
+        failure = image.end.failure if image.end is not None else None
+        if failure is None or failure.kind != "input" or image.view.attempt is not None:
+            return False
+        now = await asyncio.to_thread(self._taking.replaced, row) if row.position not in self._retaken else None
+        if now is None:
+            return False
+        self._retaken.add(row.position)
+        await self._take_on([now])
+        return True
+
+    async def _give_up(self) -> None:
+        """End all that was never sent as not submitted: the budget lets nothing more leave."""
+        for image, row in list(self._taken.values()):
+            if image.view.attempt is None and image.end is None:
+                self._engine.drop(image)
+                del self._taken[row.position]
+                self._journal.buffer(not_submitted(row, "budget"))
+        while rows := await self._feeder.rest():
+            self._journal.buffer(*(not_submitted(row, "budget") for row in rows))
+            await asyncio.to_thread(self._journal.append)
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Count the images in flight, those that the service is at work on, and those that were not sent."""
+        images = self._engine.images
+        in_flight = sum(image.in_flight for image in images)
+        return in_flight, sum(image.at_service for image in images), len(images) - in_flight
+
+    def _with_what_is_left(self, progress: Progress) -> Progress:
+        """Say what the engine did not know: that there are rows, or images, which it had not seen."""
+        now = self._clock()
+        if progress.look_at is None and self._engine.images:
+            progress = Progress((), (), now, now, to_submit=True)
+        if self._feeder.empty or self._stopped:
+            return progress
+        in_flight, at_service, unsent = self._counts()
+        opens = self._gate.opens_at(in_flight, at_service, now)
+        more = now if unsent < self._ahead + self._gate.wanted(in_flight, at_service) else opens
+        if progress.look_at is None:
+            return Progress((), (), more, more, to_submit=True)
+        return replace(progress, look_at=min(progress.look_at, more), to_submit=progress.to_submit or opens <= now)

@@ -1,0 +1,75 @@
+"""The gate of a backfill: as many purchases leave as the window, the budget and the pace of the ledger allow.
+
+Invariant: the budget is read from the ledger whenever it is asked for, so that what counts is what is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_provider_clarity.batch.budget import Budget
+from airflow_provider_clarity.batch.window import Window
+from airflow_provider_clarity.runware.client import SubmitReply
+
+APART = 1.0
+"""Seconds between two POSTs: each has a segment of the ledger before it."""
+
+
+class WindowGate:
+    """A window, and a budget behind it.
+
+    :param window: what is known of the service's capacity
+    :param budget: reads the account of the run as it is now
+    :param apart: seconds between two POSTs at least
+    """
+
+    def __init__(self, window: Window, budget: Callable[[], Budget], *, apart: float = APART) -> None:
+        self.window = window
+        self._budget = budget
+        self._apart = apart
+        self._next_post = 0.0
+
+    @property
+    def budget(self) -> Budget:
+        """The account as it is now."""
+        return self._budget()
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:
+        """Say how many purchases may leave now: the least of what window, budget and pace allow."""
+        free = self.window.room(at_service, now) if now >= self._next_post else 0
+        return min(free, self.budget.room(in_flight)) if free else 0
+
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:
+        """Say when there may be room; infinity where that takes the end of one in flight."""
+        if self.budget.room(in_flight) == 0:
+            return float("inf")
+        return max(self.window.opens_at(at_service, now), self._next_post)
+
+    def wanted(self, in_flight: int, at_service: int) -> int:
+        """Say how many images could be sent if nothing but time were in the way.
+
+        :param in_flight: purchases that were sent and have no outcome
+        :param at_service: those of them that the service may still be at work on
+        """
+        return max(0, min(self.window.limit - at_service, self.budget.room(in_flight)))
+
+    def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
+        """Learn the capacity of the service, and keep the pace."""
+        self._next_post = max(self._next_post, sent_at + self._apart)
+        if reply.overloaded:
+            self.window = self.window.overloaded(sent_at=sent_at, now=now, retry_after=reply.retry_after)
+            return
+        statuses = [outcome.status for outcome in reply.outcomes]
+        # A POST that was refused as a whole names no task: of those nobody knows, but they count as turned away.
+        refused = statuses.count("refused") + (statuses.count("unknown") if reply.throttled else 0)
+        self.window = self.window.answered(
+            accepted=statuses.count("accepted") + statuses.count("conflict"),
+            refused=refused if reply.throttled else 0,
+            in_flight=at_service,
+            now=now,
+            retry_after=reply.retry_after,
+        )
+
+    def succeeded(self, sent_at: float, now: float, *, watched: bool) -> None:
+        """Learn how long tasks take."""
+        self.window = self.window.succeeded(sent_at, now, watched=watched)

@@ -1,0 +1,114 @@
+"""A backfill as the operator wires it, over the emulator and without Airflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench import BRISK, QUICK, Bench
+
+from airflow_provider_clarity.batch.adoption import Rules
+from airflow_provider_clarity.batch.drive import Stopper, drive
+from airflow_provider_clarity.batch.engine import Pace
+from airflow_provider_clarity.batch.journal.state import RunState
+from airflow_provider_clarity.batch.ledger import Clock
+from airflow_provider_clarity.batch.plan.grammar import parse_batch_source
+from airflow_provider_clarity.batch.plan.wanted import Wanted
+from airflow_provider_clarity.batch.running import Limits, Round, open_backfill
+from airflow_provider_clarity.batch.submission import BucketRequests
+from airflow_provider_clarity.runware.client import ClarityClient
+from airflow_provider_clarity.runware.parameters import parameters_from_user
+from airflow_provider_clarity.storage.delivery import Workspace
+from airflow_provider_clarity.storage.signing import Signer
+from airflow_provider_clarity.storage.store import ObjectStore
+from airflow_provider_clarity.storage.uris import GsUri
+
+TODAY = Round("dag/today/task", "dag/today/task/-1")
+HASTY = Limits(apart=0.05)
+HASTY_PACE = replace(BRISK, look_apart=0.05)
+
+
+@dataclass
+class Shop:
+    """A bucket with pictures, and backfills over it.
+
+    :param before: told of every state of the ledger after a step; it may raise, as a death would
+    """
+
+    bench: Bench
+    pictures: int = 0
+    rules: Rules = QUICK
+    limits: Limits = HASTY
+    pace: Pace = HASTY_PACE
+    store: ObjectStore | None = None
+    timeout: float = 2.0
+    clock: Clock = time.time
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def fill(self, number: int, colour: str = "teal") -> None:
+        """Put pictures into the source prefix."""
+        for n in range(self.pictures, self.pictures + number):
+            self.bench.upload(f"raw/{n:03}.png", colour=colour)
+        self.pictures += number
+
+    def wanted(self, source: str | list[str] | None = None, run_key: str = TODAY.key, **options: Any) -> Wanted:
+        """What the operator would ask for."""
+        bucket = self.bench.bucket
+        known = dict(options)
+        return Wanted(
+            parse_batch_source(f"gs://{bucket}/raw/" if source is None else source),
+            GsUri(bucket, "print/"),
+            parameters_from_user(output_format="JPG", upscale_factor=2, **known.pop("parameters", {})),
+            urlsplit(self.bench.emulator.runware_url).hostname or "",
+            run_key,
+            **known,
+        )
+
+    async def run(
+        self,
+        round_: Round = TODAY,
+        *,
+        source: str | list[str] | None = None,
+        seconds: float = 40,
+        client: type[ClarityClient] = ClarityClient,
+        after: Callable[[RunState], None] | None = None,
+        **options: Any,
+    ) -> RunState:
+        """Drive a backfill to its end; what its ledger says then."""
+        wanted = self.wanted(source, round_.key, **options)
+        store = self.store or self.bench.store
+        async with self.bench.api(client, timeout=self.timeout) as api:
+            backfill, journal, _ = open_backfill(
+                client=api,
+                store=store,
+                requests=BucketRequests(
+                    store, Signer(self.bench.client, self.bench.client._credentials), self.bench.upload_via
+                ),
+                wanted=wanted,
+                workspace=Workspace.for_destination(wanted.destination, self.bench.workspace),
+                round_=round_,
+                rules=self.rules,
+                limits=self.limits,
+                log=self.bench.log,
+                submit_timeout=self.timeout,
+                allowed_image_hosts=("127.0.0.1",),
+                clock=self.clock,
+                pace=self.pace,
+            )
+            try:
+                await drive(
+                    backfill,
+                    deadline=self.clock() + seconds,
+                    defer_after=None,
+                    stopper=Stopper(),
+                    log=self.bench.log,
+                    clock=self.clock,
+                )
+            finally:
+                if after is not None:
+                    after(journal.state)
+            await backfill.settled()
+            return journal.state

@@ -1,0 +1,172 @@
+"""A backfill over the emulator: each image once, whatever happens, for as much as it may cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from bench import Bench
+from shop import HASTY, TODAY, Shop
+
+from airflow_provider_clarity.batch.running import Round, fingerprint
+from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityFencedError
+
+TOMORROW = Round("dag/tomorrow/task", "dag/tomorrow/task/-1")
+PRICE = 1300
+
+
+@pytest.fixture
+def shop(bench: Bench) -> Shop:
+    """Twelve pictures."""
+    shop = Shop(bench)
+    shop.fill(12)
+    return shop
+
+
+def sources(bench: Bench) -> Counter[str]:
+    """How often each source was bought."""
+    bought = bench.purchases().values()
+    return Counter({one["source"].rpartition("/")[2]: one["count"] for one in bought})
+
+
+async def test_every_picture_is_delivered_once_and_a_second_run_costs_nothing(shop: Shop) -> None:
+    """Breaks if a row is left out or taken twice, or if tomorrow's run buys what is there."""
+    state = await shop.run()
+    assert (state.planned, state.complete, len(state.ended), len(state.open)) == (12, True, 12, 0)
+    assert state.counts == {"delivered": 12}
+    assert state.totals.spent_microusd == 12 * PRICE
+    assert shop.bench.counts() == [1] * 12
+    assert shop.bench.picture(f"gs://{shop.bench.bucket}/print/007.jpg").size == (80, 60)
+    submits = shop.bench.emulator.accounts()["submits"]
+    again = await shop.run(TOMORROW)
+    assert again.counts == {"done": 12}
+    assert (again.totals.purchases, again.totals.spent_microusd) == (0, 0)
+    assert shop.bench.emulator.accounts()["submits"] == submits
+
+
+async def test_a_try_that_was_cut_short_is_taken_up(shop: Shop) -> None:
+    """Breaks if what was in flight at a deadline is bought again, forgotten, or counted twice."""
+    shop.limits = replace(HASTY, max_in_flight=2)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=1.2)
+    cut = shop.bench.counts()
+    assert 0 < len(cut) < 12
+    state = await shop.run()
+    assert state.counts == {"delivered": 12}
+    assert state.totals.spent_microusd == 12 * PRICE
+    assert shop.bench.counts() == [1] * 12
+
+
+async def test_two_runners_of_one_run_buy_each_picture_once(shop: Shop) -> None:
+    """Breaks if a zombie goes on submitting when its successor has begun."""
+    results = await asyncio.gather(shop.run(), shop.run(), return_exceptions=True)
+    fenced = [result for result in results if isinstance(result, ClarityFencedError)]
+    states = [result for result in results if not isinstance(result, BaseException)]
+    assert (len(fenced), len(states)) == (1, 1), results
+    assert states[0].counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+
+
+async def test_two_runs_over_the_same_pictures_share_what_they_buy(shop: Shop) -> None:
+    """Breaks if two DAGs at once pay twice, or if both or neither of them say that they paid."""
+    today, tomorrow = await asyncio.gather(shop.run(), shop.run(TOMORROW))
+    assert shop.bench.counts() == [1] * 12
+    assert today.totals.spent_microusd + tomorrow.totals.spent_microusd == 12 * PRICE
+    for state in (today, tomorrow):
+        assert sum(state.counts.values()) == 12
+        assert set(state.counts) <= {"delivered", "recovered", "done"}
+
+
+async def test_a_budget_is_kept_to_the_cent(shop: Shop) -> None:
+    """Breaks if something is submitted that the cap may not cover; what is left is named and costs nothing."""
+    shop.limits = replace(HASTY, cap=7 * PRICE, expected=PRICE)
+    state = await shop.run()
+    # The dearest image seen so far, and a quarter more, must always fit: so the last one is left unbought.
+    assert state.totals.spent_microusd <= 7 * PRICE
+    assert state.counts == {
+        "delivered": len(shop.bench.counts()),
+        "not_submitted.budget": 12 - len(shop.bench.counts()),
+    }
+    assert 5 <= len(shop.bench.counts()) <= 7
+    assert len(state.ended) == 12
+
+
+async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
+    """Breaks if one image's failure is another's, or if it is counted under the wrong kind."""
+    shop.bench.emulator.faults(
+        [
+            {"operation": "poll", "fault": "error:providerError", "times": 1, "match": "003.png"},
+            {"operation": "poll", "fault": "error:contentPolicyViolation", "times": 1, "match": "005.png"},
+            {"operation": "upload", "fault": "refuse_403", "times": 1, "match": "007.png"},
+            {"operation": "submit", "fault": "reset_after", "times": 1},
+        ]
+    )
+    state = await shop.run()
+    assert [fault["fired"] for fault in shop.bench.emulator.faults()] == [1, 1, 1, 1]
+    assert state.counts == {"delivered": 10, "recovered": 1, "failed.safety": 1}
+    assert sources(shop.bench) == Counter({f"{n:03}.png": 1 for n in range(12)} | {"003.png": 1})
+    assert len(shop.bench.counts()) == 13
+
+
+async def test_a_source_that_is_replaced_before_it_is_sent_is_bought_as_it_is_now(shop: Shop) -> None:
+    """Breaks if a file that changes between the plan and its turn fails the image, or is bought as it was."""
+    shop.limits = replace(HASTY, max_in_flight=1, ahead=0)
+    replaced = []
+
+    class Meanwhile(type(shop.bench.store)):  # type: ignore[misc]
+        def rewrite(self, *what: object, **how: object) -> object:
+            if not replaced:
+                replaced.append(True)
+                shop.bench.upload("raw/011.png", colour="red")
+            return super().rewrite(*what, **how)
+
+    shop.store = Meanwhile(shop.bench.client)
+    state = await shop.run()
+    assert state.counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+    red = shop.bench.picture(f"gs://{shop.bench.bucket}/print/011.jpg").convert("RGB").getpixel((10, 10))
+    assert isinstance(red, tuple)
+    assert red[0] > 200
+
+
+async def test_a_key_that_is_refused_stops_the_run_and_keeps_what_is_paid(shop: Shop) -> None:
+    """Breaks if twelve images fail one by one for a key, or if what is in flight is forgotten."""
+    shop.limits = replace(HASTY, max_in_flight=4)
+    shop.bench.emulator.faults([{"operation": "submit", "fault": "error:invalidApiKey", "times": 1}])
+    with pytest.raises(ClarityAuthError):
+        await shop.run()
+    state = await shop.run()
+    assert state.counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+
+
+async def test_a_dead_letter_is_a_source(shop: Shop) -> None:
+    """Breaks if rows that name their own destination land elsewhere, or if a lost row is not bought by asking."""
+    bucket = shop.bench.bucket
+    rows = [
+        {"source": f"gs://{bucket}/raw/{n:03}.png", "destination": f"gs://{bucket}/again/{n}.jpg", "outcome": "lost"}
+        for n in (2, 4)
+    ]
+    shop.bench.client.bucket(bucket).blob("dead.jsonl").upload_from_string("\n".join(map(json.dumps, rows)))
+    state = await shop.run(source=f"gs://{bucket}/dead.jsonl")
+    assert state.counts == {"delivered": 2}
+    assert shop.bench.picture(f"gs://{bucket}/again/4.jpg").size == (80, 60)
+
+
+def test_what_is_rendered_names_the_ledger(bench: Bench) -> None:
+    """Breaks if two shards share a ledger, or if a changed budget hides what was begun."""
+    shop = Shop(bench)
+    first = fingerprint(shop.wanted())
+    assert first == fingerprint(shop.wanted(run_key="another"))
+    others = {
+        fingerprint(shop.wanted(f"gs://{bench.bucket}/raw/*.png")),
+        fingerprint(shop.wanted([f"gs://{bench.bucket}/raw/1.png"])),
+        fingerprint(shop.wanted(f"gs://{bench.bucket}/raw.jsonl")),
+        fingerprint(shop.wanted(parameters={"settings": {"strength": 0.3}})),
+        fingerprint(replace(shop.wanted(), source=replace(shop.wanted().source, start="raw/005"))),
+    }
+    assert len(others | {first}) == 6
+    assert TODAY.number == 0
