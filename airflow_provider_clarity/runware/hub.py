@@ -21,14 +21,13 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from airflow_provider_clarity.exceptions import ClarityError
+from airflow_provider_clarity.runware.arrays import MAX_TASKS
 from airflow_provider_clarity.runware.pace import backoff
 from airflow_provider_clarity.runware.replies import PollReply, TaskState
 from airflow_provider_clarity.runware.schedule import Schedule
 
-TICK: Final = 1.2
+TICK: Final = 1.3
 """Seconds between two sweeps, at least: what falls due meanwhile goes together."""
-AHEAD: Final = 0.6
-"""Seconds by which a sweep takes tasks along before they are due."""
 _JITTER: Final = 0.1
 
 
@@ -223,8 +222,7 @@ class PollHub:
             while True:
                 await self._until(not_before)
                 asked_at = loop.time()
-                due = self._schedule.due(asked_at + AHEAD)
-                reply = await client.get_response(due)
+                reply = await client.get_response(self._schedule.sweep(asked_at, MAX_TASKS))
                 if reply.stop is not None:
                     if renewed:
                         raise reply.stop

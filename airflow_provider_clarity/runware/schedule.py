@@ -11,6 +11,12 @@ from uuid import UUID
 
 from airflow_provider_clarity.runware.pace import next_look
 
+NOW: Final = 0.2
+"""Seconds before it is due from which on a task has to go with the next sweep."""
+AHEAD: Final = 0.6
+"""Seconds before they are due from which on tasks go along, if they fill an array."""
+FILL: Final = 5.0
+"""Seconds before they are due from which on tasks fill up an array that goes anyway: they cost no request."""
 _REMEMBERED: Final = 1000
 _ENOUGH: Final = 5
 
@@ -79,6 +85,17 @@ class Schedule:
         """Return the tasks that are due until a time, the longest due first."""
         found = [(known.due, uuid) for uuid, known in self._tasks.items() if known.due <= until]
         return [uuid for _, uuid in sorted(found)]
+
+    def sweep(self, now: float, array: int) -> list[UUID]:
+        """Return the tasks to ask for now, the longest due first: as many whole arrays as are worth their request.
+
+        :param now: the time
+        :param array: tasks of one request
+        """
+        soon = self.due(now + FILL)
+        must = sum(self._tasks[task].due <= now + NOW for task in soon)
+        may = sum(self._tasks[task].due <= now + AHEAD for task in soon)
+        return soon[: max(-(-must // array), may // array) * array]
 
     def next_moment(self) -> float:
         """Return when the next task is due; infinity, when none is."""

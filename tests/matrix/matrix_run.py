@@ -42,6 +42,7 @@ class Report:
 
     :param ends: of each task instance
     :param purchases: how often each task UUID was accepted
+    :param sent: secrets of the URLs that were really sent to the service, which were searched for too
     :param failed: attempts that the service reported as failed
     :param named: the case of docs/design.md, "Where it can still bill twice", or the gesture of a person, that it is
     """
@@ -49,8 +50,8 @@ class Report:
     name: str
     ends: list[End]
     purchases: dict[str, int]
-    submits: int = 0
     failed: int = 0
+    sent: int = 0
     kills: int = 0
     processes: int = 0
     named: str = ""
@@ -90,6 +91,7 @@ def run_all(
                 bench = Bench(open_[case.world], case.name)
                 report = play(case, processes, bench, place)
                 sent = sent_secrets(folder / "secrets" / f"{safe}.txt")
+                report.sent = len(sent)
                 report.seconds = time.monotonic() - began
                 report.searched = search(chain(texts_in(place), texts_of(bench)), [*secrets_of(bench.world), *sent])
             except BaseException as error:  # noqa: BLE001 - its test raises it
@@ -121,5 +123,5 @@ def summary(reports: Sequence[Report | BaseException]) -> list[str]:
         *(f"named: {name}: {number}" for name, number in sorted(twice.items())),
         "ends: " + ", ".join(f"{name} {number}" for name, number in sorted(ends.items())),
         "slowest: " + "; ".join(f"{report.seconds:.0f} s {report.name}" for report in slow),
-        f"searched for secrets: {files} texts, {size / 1e6:.1f} MB",
+        f"searched for {sum(report.sent for report in good)} URLs and the keys: {files} texts, {size / 1e6:.1f} MB",
     ]

@@ -125,7 +125,10 @@ SAMPLE = (
 def play(cell: Cell, processes: Processes, bench: Bench, folder: Path) -> Report:
     """Live through one case."""
     number = sum(cell.name.encode())
-    operator = {"item_timeout": 36 if cell.world == SOON else 60, "upload_via": ("auto", "resumable_session")[number % 2]}
+    operator = {
+        "item_timeout": 36 if cell.world == SOON else 60,
+        "upload_via": ("auto", "resumable_session")[number % 2],
+    }
     life = Life(processes, bench, folder, cell.mode == "deferring", operator=operator)
     if cell.upload == "refused":
         bench.arm("upload", "refuse_403")
@@ -354,6 +357,7 @@ def check(cell: Cell, report: Report | BaseException) -> None:
             assert any(task in end.message for task in report.purchases), "a lost purchase without its UUID"
     assert report.searched.found == ()
     assert report.searched.files > 8
+    assert report.sent > 0
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda cell: cell.name)

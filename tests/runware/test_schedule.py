@@ -76,3 +76,26 @@ def test_the_age_of_a_task_counts() -> None:
     schedule.looked(old, 10)
     schedule.looked(young, 10)
     assert schedule.due(12) == [young]
+
+
+def test_a_sweep_asks_in_whole_arrays() -> None:
+    """A request for ten tasks costs as much as one for a hundred."""
+    schedule = Schedule()
+    dues = [0.0] * 3 + [0.5] * 4 + [3.0] * 8 + [20.0] * 9
+    tasks = [uuid4() for _ in dues]
+    for task, due in zip(tasks, dues, strict=True):
+        schedule.watch(task, 0, first_look=due)
+    order = schedule.due(20)
+    assert schedule.sweep(0, 10) == order[:10]  # three must go; the array is filled with what comes next
+    assert schedule.sweep(0, 100) == order[:15]  # but not with what comes much later
+    assert schedule.sweep(0, 3) == order[:6]  # seven may go: one more array is full, the next would not be
+    assert set(order[:3]) == set(tasks[:3])
+
+
+def test_nothing_that_is_due_stays_behind() -> None:
+    """A task that has to wait for a fuller array is told late."""
+    schedule = Schedule()
+    tasks = {uuid4() for _ in range(101)}
+    for task in tasks:
+        schedule.watch(task, 0, first_look=0)
+    assert set(schedule.sweep(0, 100)) == tasks

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib
 import io
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from PIL import Image
 
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.wire import UpscaleInputs, UpscaleTask
+from airflow_provider_clarity.triggers import upscale
 from airflow_provider_clarity.triggers.upscale import UpscaleTrigger
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -179,3 +182,14 @@ def test_every_released_row_loads(path: Path) -> None:
 def test_it_watches_one_array_at_most() -> None:
     """Airflow stores and logs the arguments: they stay small."""
     assert len(trigger(*(uuid.uuid4() for _ in range(300))).task_uuids) == 100
+
+
+async def test_what_is_heavy_is_imported_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first trigger of a process would hold up all others while it imports."""
+    where: list[threading.Thread] = []
+    monkeypatch.setattr(upscale, "_loaded", False)
+    monkeypatch.setattr(importlib, "import_module", lambda _: where.append(threading.current_thread()))
+    await upscale._load()
+    await upscale._load()
+    assert len(where) == 1
+    assert where[0] is not threading.main_thread()

@@ -104,6 +104,7 @@ class ConnectionForm:
             self.extra_field(name).click()
             self.extra_field(name).press_sequentially(text)
             self.extra_field(name).press("Tab")
+        self.dialog.get_by_role("heading", name="Connection").first.click()  # no tooltip of a focused button
 
     def save(self) -> None:
         """Save, and wait until the form is gone."""
