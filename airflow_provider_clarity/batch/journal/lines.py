@@ -117,7 +117,7 @@ class End(_Stored):
     task_uuid: str | None = None
     uri: str | None = None
     size: tuple[int, int] | None = None
-    cost_microusd: int | None = 0
+    cost_microusd: int | None = None
     seconds: float = 0.0
     adopted: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
