@@ -11,7 +11,7 @@ import tempfile
 from types import TracebackType
 from typing import Final, Self
 
-from airflow_provider_clarity.batch.journal.lines import End
+from airflow_provider_clarity.batch.journal.lines import End, encode_line
 
 _PLACE: Final = struct.Struct("<Q")
 
@@ -35,7 +35,7 @@ class Ends:
         """Keep an end, unless there is one of that position: the first stays."""
         if self._place(end.position):
             return
-        line = end.model_dump_json(exclude_none=True).encode() + b"\n"
+        line = encode_line(end)
         self._lines.seek(self._size)
         self._lines.write(line)
         self._places.seek(end.position * _PLACE.size)

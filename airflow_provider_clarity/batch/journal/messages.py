@@ -55,7 +55,7 @@ def uneven(rows: int, planned: int, counts: dict[str, int], known: dict[str, int
     """Say that the rows of the result are not what the plan and the ledger say."""
     return (
         f"The result of this run does not come out: {rows} row(s) of {planned} planned, {_told(counts)}, where the "
-        f"ledger has {_told(known)} and {open_} image(s) open. No summary was written, what is paid is recorded and what "
+        f"ledger has {_told(known)} and {open_} image(s) open. No summary was written, what is paid is recorded, what "
         "is delivered is safe. Were parts of the ledger deleted? Else it is a defect of this package: please report it."
     )
 
