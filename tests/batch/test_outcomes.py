@@ -156,7 +156,8 @@ class TestTolerated:
 
     @pytest.mark.parametrize(
         "written",
-        [Decimal(3), -1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "five", "1e2", [], "\u0665%"],
+        [Decimal(3), -1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "five", "1e2",
+         [], "\u0665%"],
     )  # fmt: skip
     def test_anything_else_is_refused(self, written: object) -> None:
         """0.05 may be meant as 5 % or as no image at all. It says what to write."""
