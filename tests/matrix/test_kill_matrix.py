@@ -36,7 +36,7 @@ def _world(conflict: str, retention: float | None) -> dict[str, Any]:
         "conflict_after_done": conflict,
         "result_retention_s": retention,
         "details_retention_s": retention,
-        "upload_lag_s": 12.0 if retention in (None, RETENTION) else 6.0,
+        "upload_lag_s": 20.0 if retention in (None, RETENTION) else 6.0,
     }
 
 
