@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 VERSION: Final = "1"
@@ -105,6 +105,50 @@ class Provenance:
     def was_bought_by(self, run_key: str) -> bool:
         """Whether the purchase was this run's."""
         return bool(run_key) and fitted(self.run_key) == fitted(run_key)
+
+
+class Claim(NamedTuple):
+    """The part of a `Provenance` that says whether an image is done: for very many objects.
+
+    :param content_key: as in `Provenance`, as are the next two
+    :param cost_microusd: as it is written; see `cost`
+    """
+
+    content_key: str
+    source: str
+    run_key: str
+    cost_microusd: str
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Claim | None:
+        """Read what `Provenance.from_metadata` reads, several times as fast.
+
+        :return: None exactly where that gives None
+        """
+        get = metadata.get
+        key, source = get("clarity-content-key"), get("clarity-source")
+        if key and source and get("clarity-v") and get("clarity-identity"):
+            return cls(key, source, get("clarity-run-key", ""), get("clarity-cost-microusd", ""))
+        if not any(name[:8].lower() == _PREFIX for name in metadata):
+            return None
+        found = Provenance.from_metadata(metadata)  # in capitals, perhaps
+        if found is None:
+            return None
+        cost = "" if found.cost_microusd is None else str(found.cost_microusd)
+        return cls(found.content_key, found.source, found.run_key, cost)
+
+    @property
+    def cost(self) -> int | None:
+        """What was paid, in micro-dollars, where known."""
+        return _number(self.cost_microusd)
+
+    def has_source(self, source: str) -> bool:
+        """See `Provenance.has_source`."""
+        return self.source == source or fitted(self.source) == fitted(source)
+
+    def was_bought_by(self, run_key: str) -> bool:
+        """See `Provenance.was_bought_by`."""
+        return bool(run_key) and (self.run_key == run_key or fitted(self.run_key) == fitted(run_key))
 
 
 def fitted(text: str, limit: int = _LIMIT) -> str:

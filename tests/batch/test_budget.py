@@ -119,6 +119,13 @@ class TestWhatIsNoted:
         shuffler.shuffle(shuffled)
         assert budget.replayed(facts) == budget.replayed(shuffled)
 
+    def test_a_replay_notes_every_fact(self) -> None:
+        """Each with its own cost, and upon what was known before."""
+        facts: list[tuple[Fact, int | None]] = [("picture", 1_300), ("failed", 700), ("lost", None), ("adopted", 4_000)]
+        noted = Budget(spent=5).noted("picture", 1_300).noted("failed", 700).noted("lost").noted("adopted", 4_000)
+        assert Budget(spent=5).replayed(facts) == noted
+        assert noted == Budget(spent=2_005, dearest=4_000, priced=2, unknown=1)
+
     @given(BUDGETS, FACTS)
     def test_what_is_reserved_stays_reserved(self, budget: Budget, facts: list[tuple[Fact, int | None]]) -> None:
         """The reserve never falls, nor what is counted."""
@@ -161,13 +168,18 @@ class TestStored:
         with pytest.raises(ClarityBudgetError, match=r"cannot be read: it is damaged\. Nothing was sent") as refused:
             Budget.from_json(stored, cap=10**9)
         assert not refused.value.retryable
-        with pytest.raises(ClarityBudgetError, match="it is damaged"):
+        with pytest.raises(ClarityBudgetError, match=r"cannot be read: it is damaged\. Nothing"):
             Budget.from_json([stored], cap=10**9)
 
     def test_a_newer_version_spends_nothing(self) -> None:
         """It may count what this one does not know of."""
-        with pytest.raises(ClarityBudgetError, match=r"newer version of this package wrote it \(v 2\)"):
+        with pytest.raises(ClarityBudgetError) as refused:
             Budget.from_json({"v": 2}, cap=10**9)
+        assert refused.value.message == (
+            "The stored account of what this run has spent cannot be read: a newer version of this package wrote it "
+            "(v 2). Nothing was sent, since it cannot be told what is left. Upgrade this package where a newer one "
+            "wrote it; else start a new DAG run, whose account begins at nothing and which adopts what was bought."
+        )
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 from bench import QUICK, Bench
 
+from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Run
 from airflow_provider_clarity.batch.item import Item
@@ -83,7 +84,7 @@ class MortalClient(ClarityClient):
         return reply
 
 
-async def first_try(bench: Bench, item: Item, countdown: Countdown) -> None:
+async def first_try(bench: Bench, item: Item, countdown: Countdown, rules: Rules = PATIENT) -> None:
     """Run until the end, or the death."""
     store = MortalStore(bench.client)
     store.countdown = countdown
@@ -91,7 +92,7 @@ async def first_try(bench: Bench, item: Item, countdown: Countdown) -> None:
         api_key=bench.emulator.api_key, base_url=bench.emulator.runware_url, timeout=TIMEOUT
     ) as client:
         client.countdown = countdown
-        engine = bench.engine(client, item, rules=PATIENT, store=store, timeout=TIMEOUT)
+        engine = bench.engine(client, item, rules=rules, store=store, timeout=TIMEOUT)
         engine.add(item)
         await drive(engine, deadline=time.time() + 20, defer_after=None, stopper=Stopper(), log=bench.log)
 
@@ -100,7 +101,7 @@ async def test_the_effects_of_one_image_are_known(bench: Bench) -> None:
     """Else a new effect would go untested."""
     bench.upload()
     countdown = Countdown(at=0, side="before")
-    await first_try(bench, bench.item(), countdown)
+    await first_try(bench, bench.item(), countdown, replace(PATIENT, lease=20))  # a renewed claim is one more
     assert countdown.seen == EFFECTS - 1
 
 

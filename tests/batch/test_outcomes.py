@@ -116,8 +116,12 @@ class TestCounts:
     )
     def test_an_outcome_that_is_not_known_is_told(self, key: str) -> None:
         """It must not be counted as something else, nor left out."""
-        with pytest.raises(ClarityPlanError, match=r"counts 7 image.*does not know\. Nothing more was sent.*Upgrade"):
+        with pytest.raises(ClarityPlanError) as refused:
             Counts.read({key: 7}, planned=7)
+        assert refused.value.message == (
+            f"The ledger counts 7 image(s) as {key!r}, an outcome that this version does not know. Nothing more was "
+            "sent, and what is paid is recorded. Upgrade this package, then clear the task."
+        )
 
     def test_they_are_said_in_a_line(self) -> None:
         """What is nought is left out, what is most comes first."""
@@ -155,8 +159,12 @@ class TestTolerated:
     )  # fmt: skip
     def test_anything_else_is_refused(self, written: object) -> None:
         """0.05 may be meant as 5 % or as no image at all. It says what to write."""
-        with pytest.raises(ClarityValidationError, match=r'^tolerated_failures is neither .* Nothing was .* "5%"'):
+        with pytest.raises(ClarityValidationError) as refused:
             parse_tolerated(written)
+        assert refused.value.message == (
+            f"tolerated_failures is neither a number of images nor a share: {written!r}. Nothing was sent and nothing "
+            'was paid. Write 3 for three images, or "5%" for five in a hundred.'
+        )
 
     @given(whole_counts(), st.integers(0, 100), st.integers(0, 10**6))
     def test_it_allows_what_it_says(self, counts: Counts, percent: int, images: int) -> None:

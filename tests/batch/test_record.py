@@ -175,3 +175,76 @@ def test_the_end_of_a_run_is_kept_by_run() -> None:
     two = RunEnd(round=0, max_tries=1, outcome="done", ended_at=2.0)
     both = record(attempt()).run_ended("a", one).run_ended("b", two)
     assert both.runs == {"a": one, "b": two}
+
+
+def test_who_owns_it_is_changed_with_its_time() -> None:
+    """The lease of a new owner counts from when it became one; that of the old one does not begin anew."""
+    mine = record()
+    assert mine.owned("me", 999.0) == mine
+    theirs = mine.owned("you", 999.0)
+    assert (theirs.owner, theirs.owner_since) == ("you", 999.0)
+    assert theirs.attempts == mine.attempts
+
+
+def test_a_renewed_claim_is_as_old_as_its_renewal() -> None:
+    """A POST that has not left yet leaves later; the first of two keeps its time."""
+    once = record(attempt(1, outcome="failed"), attempt(2, sent_at=5.0, last_sent_at=5.0)).renewed(2, 9.0)
+    assert (once.attempt(2).sent_at, once.attempt(2).last_sent_at) == (9.0, 9.0)
+    assert once.attempt(1) == attempt(1, outcome="failed")
+    twice = record(attempt(sent_at=5.0, last_sent_at=7.0)).renewed(1, 9.0)
+    assert (twice.attempt(1).sent_at, twice.attempt(1).last_sent_at) == (5.0, 9.0)
+    with pytest.raises(ValueError, match=r"^attempt 1 has ended: failed$"):
+        record(attempt(outcome="failed")).renewed(1, 9.0)
+
+
+def test_each_change_writes_all_that_it_is_about() -> None:
+    """And nothing else: every field of the attempt is compared."""
+    sent = record(attempt()).sent_again(1, 10.0, submit_timeout=30.0, endpoint_expires_at=99.0)
+    assert sent == record(attempt(sent_at=10.0, last_sent_at=10.0, submit_timeout=30.0, endpoint_expires_at=99.0))
+    at_zero = record(attempt(sent_at=0.0)).sent_again(1, 10.0, submit_timeout=30.0, endpoint_expires_at=None)
+    assert at_zero == record(attempt(sent_at=0.0, last_sent_at=10.0, submit_timeout=30.0))
+    assert sent.refused(1) == record(attempt(submit_timeout=30.0, endpoint_expires_at=99.0))
+    known = sent.acknowledged(1, 11.0)
+    assert known.attempt(1) == sent.attempt(1).model_copy(update={"acknowledged_at": 11.0})
+    assert known.acknowledged(1, 12.0) == known
+    failure = Failure(kind="delivery", message="kept")
+    ended = known.ended(1, "undelivered", 12.0, failure=failure, cost_microusd=0, kept="gs://b/kept.jpg")
+    changed = {"outcome": "undelivered", "ended_at": 12.0, "failure": failure, "cost_microusd": 0}
+    assert ended.attempt(1) == known.attempt(1).model_copy(update={**changed, "kept": "gs://b/kept.jpg"})
+    assert ended.ended(1, "delivered", 13.0).attempt(1).cost_microusd == 0
+    assert ended.refused(1) == ended
+    lost = known.ended(1, "lost", 12.0, failure=failure, cost_microusd=7)
+    assert lost.reopened(1).attempt(1) == known.attempt(1).model_copy(update={"cost_microusd": 7})
+
+
+def test_who_was_known_before_our_first_post_stays_so() -> None:
+    """Its cost is somebody else's, whatever is heard later."""
+    assert record(attempt()).acknowledged(1, 5.0, adopted=True).attempt(1).adopted
+    assert not record(attempt()).acknowledged(1, 5.0).attempt(1).adopted
+    assert record(attempt(adopted=True)).acknowledged(1, 5.0).attempt(1).adopted
+
+
+def test_a_change_in_the_middle_keeps_what_is_around_it() -> None:
+    """Neither an earlier nor a later attempt is lost."""
+    ended = [attempt(n, outcome="failed") for n in (1, 2, 3)]
+    changed = record(*ended).ended(2, "recovered", 9.0)
+    assert changed.attempts == (ended[0], changed.attempt(2), ended[2])
+    assert changed.attempt(2).outcome == "recovered"
+
+
+def test_what_cannot_be_is_said() -> None:
+    """With the numbers: it is read in the log of somebody who has a damaged record."""
+    with pytest.raises(ValueError, match=r"^attempt 3 cannot follow attempt 1$"):
+        record(attempt(outcome="failed")).begun(attempt(3))
+    with pytest.raises(ValueError, match=r"^attempt 2 cannot follow attempt 0$"):
+        record().begun(attempt(2))
+    assert record().begun(attempt(1)).attempts == (attempt(1),)
+    with pytest.raises(ValueError, match=r"^attempt 1 is still open: buying again might pay twice$"):
+        record(attempt()).begun(attempt(2))
+    for n in (0, 2):
+        with pytest.raises(ValueError, match=rf"^the record has no attempt {n}$"):
+            record(attempt()).attempt(n)
+    with pytest.raises(ValueError, match="attempts are counted from 1 without a gap"):
+        record(attempt(2))
+    with pytest.raises(ValueError, match="attempts are counted from 1 without a gap"):
+        record(attempt(1), attempt(1))

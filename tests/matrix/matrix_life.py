@@ -132,16 +132,14 @@ class Life:
                 time.sleep(0.5)  # the trigger watches
                 clear = while_deferred(self)
                 while_deferred = None
-                if clear:
-                    process.kill()
+                if clear and process.kill():
                     if after_kill is not None:
                         after_kill()
                     return {"kind": "cleared"}
             if kill is None or kill.done or kill.phase != phase:
                 continue
             self.bench.world.look()
-            if kill.come(self.bench):
-                process.kill()
+            if kill.come(self.bench) and process.kill():
                 kill.done = True
                 self.killed += 1
                 self.bench.world.look()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clarity.storage.provenance import Provenance, fitted
+from airflow_provider_clarity.storage.provenance import Claim, Provenance, fitted
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 NAMED = WORDS.filter(bool)
@@ -71,6 +71,23 @@ def test_any_metadata_is_read(metadata: dict[str, str]) -> None:
     """Breaks if somebody's metadata on an object stops a run."""
     Provenance.from_metadata(metadata)
     Provenance.from_metadata(MINE.to_metadata() | metadata)
+
+
+METADATA = st.dictionaries(st.sampled_from(sorted(MINE.to_metadata())), st.sampled_from(["", "1", "x", "x" * 3000]))
+
+
+@given(METADATA, st.booleans(), st.sampled_from(["x", "x" * 3000, "x" * 3001]))
+def test_a_claim_says_what_the_provenance_says(metadata: dict[str, str], capitals: bool, other: str) -> None:  # noqa: FBT001
+    """Breaks if a backfill, which reads claims, takes another picture for done than the engine does."""
+    metadata = {key.upper() if capitals else key: value for key, value in (MINE.to_metadata() | metadata).items()}
+    claim, proven = Claim.from_metadata(metadata), Provenance.from_metadata(metadata)
+    assert (claim is None) == (proven is None)
+    if claim is not None and proven is not None:
+        assert (claim.content_key, claim.cost) == (proven.content_key, proven.cost_microusd)
+        for text in (other, "gs://raw/cat.png", "dag/run/task", ""):
+            assert claim.has_source(text) == proven.has_source(text)
+            assert claim.was_bought_by(text) == proven.was_bought_by(text)
+    assert Claim.from_metadata({"camera": "x"}) is None
 
 
 @pytest.mark.parametrize("missing", ["v", "content-key", "identity", "source"])

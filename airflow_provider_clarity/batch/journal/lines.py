@@ -215,7 +215,12 @@ def encode(segment: Segment) -> bytes:
     """Write a segment as it is stored."""
     kept = () if segment.kept is None else (segment.kept, *segment.kept_open)
     rows: Iterable[BaseModel] = (segment.header, *segment.lines, *kept)
-    return b"".join(row.model_dump_json(exclude_none=True).encode() + _NEWLINE for row in rows)
+    return b"".join(map(encode_line, rows))
+
+
+def encode_line(row: BaseModel) -> bytes:
+    """Write one line. None is left out, but for an end: a cost that nobody knows is not a cost of nothing."""
+    return row.model_dump_json(exclude_none=not isinstance(row, End)).encode() + _NEWLINE
 
 
 def decode(data: bytes, where: str) -> Segment:

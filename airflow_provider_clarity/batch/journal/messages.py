@@ -49,3 +49,16 @@ def gone(root: str) -> str:
         f"Segments of the ledger {root} were deleted while this try worked with it. Nothing more was sent. What is in "
         "flight stays paid; a retry asks the service for it. Do not delete a ledger while its run goes on."
     )
+
+
+def uneven(rows: int, planned: int, counts: dict[str, int], known: dict[str, int], open_: int) -> str:
+    """Say that the rows of the result are not what the plan and the ledger say."""
+    return (
+        f"The result of this run does not come out: {rows} row(s) of {planned} planned, {_told(counts)}, where the "
+        f"ledger has {_told(known)} and {open_} image(s) open. No summary was written, what is paid is recorded, what "
+        "is delivered is safe. Were parts of the ledger deleted? Else it is a defect of this package: please report it."
+    )
+
+
+def _told(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "nothing"

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from airflow_provider_clarity.storage.gs_uri import split_name
 from airflow_provider_clarity.storage.listing import ListedObject
-from airflow_provider_clarity.storage.provenance import Provenance
+from airflow_provider_clarity.storage.provenance import Claim
 from airflow_provider_clarity.storage.uris import EXTENSIONS_OF
 
 Reason = Literal["folder", "empty", "not_an_image", "upscaled", "workspace", "name_too_long"]
@@ -58,4 +58,4 @@ def looks_like_an_image(name: str, content_type: str | None) -> bool:
 
 def is_ours(metadata: Mapping[str, str]) -> bool:
     """Whether an object with this metadata was made by this package."""
-    return Provenance.from_metadata(metadata) is not None
+    return Claim.from_metadata(metadata) is not None

@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider_clarity.batch.identity import content_key
 from airflow_provider_clarity.batch.plan.model import Settled
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
-from airflow_provider_clarity.storage.provenance import Provenance
+from airflow_provider_clarity.storage.provenance import Claim
 
 
 @dataclass(slots=True)
@@ -70,12 +70,12 @@ class Judge:
         """
         if metadata is None:
             return None
-        proven = Provenance.from_metadata(metadata) if metadata else None
-        if proven is None or not proven.has_source(recorded):
+        claim = Claim.from_metadata(metadata) if metadata else None
+        if claim is None or not claim.has_source(recorded):
             occupant, key = Occupant(), ""
         else:
-            mine = proven.was_bought_by(self.run_key)
-            occupant = Occupant(proven.content_key, self.run_key if mine else None)
+            mine = claim.was_bought_by(self.run_key)
+            occupant = Occupant(claim.content_key, self.run_key if mine else None)
             key = content_key(
                 api_host=self.api_host,
                 source=canonical,
@@ -86,6 +86,6 @@ class Judge:
         verdict = judge_destination(occupant, content_key=key, if_exists=self.if_exists, run_key=self.run_key)
         if verdict == "error":
             self.occupied += 1
-        if verdict == "done" and proven is not None and proven.cost_microusd is not None:
-            self.costs.add(proven.cost_microusd)
+        if verdict == "done" and claim is not None and (cost := claim.cost) is not None:
+            self.costs.add(cost)
         return verdict if verdict == "done" or verdict == "stale" or verdict == "foreign" else None  # noqa: PLR1714

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider_clarity.batch.plan.model import PlanPart, PlanRow, Settled
-from airflow_provider_clarity.batch.plan.rows import OWN_PARAMETERS, encode_line
+from airflow_provider_clarity.batch.plan.rows import OWN_PARAMETERS, encode_line, encode_text
 from airflow_provider_clarity.batch.plan.wanted import Overrides
 from airflow_provider_clarity.exceptions import ClarityPlanError
 from airflow_provider_clarity.runware.wire import UpscaleParameters
@@ -131,7 +131,12 @@ def encode_part(part: PlanPart) -> bytes:
     }
     if part.generation is not None:
         header["generation"] = part.generation
-    return "".join([encode_line(header), *map(_encode_row, part.rows)]).encode()
+    lines = [encode_line(header)]
+    try:
+        lines += [_encode_listed(row) if row.line is None and not row.own else _encode_row(row) for row in part.rows]
+        return "".join(lines).encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON lets in
+        return "".join([lines[0], *map(_encode_row, part.rows)]).encode()
 
 
 def decode_part(data: bytes, overrides: Overrides, uri: GsUri) -> PlanPart:
@@ -172,6 +177,19 @@ def _header(data: bytes, uri: GsUri) -> dict[str, Any]:
             "Run this with that release, or clear the task to plan again."
         )
     return dict(header)
+
+
+def _encode_listed(row: PlanRow) -> str:
+    """Do what `_encode_row` does, several times as fast, for what a listing gave: a plan may have a million of them."""
+    if row.asked or row.attempt or row.extra or row.hidden:
+        return _encode_row(row)
+    generation = "" if row.generation is None else f',"generation":{row.generation}'
+    size = "" if row.size is None else f',"size":{row.size}'
+    outcome = "" if row.outcome is None else f',"outcome":"{row.outcome}"'
+    return (
+        f'{{"v":{VERSION},"source":{encode_text(row.source)},"destination":{encode_text(row.destination)}'
+        f"{generation}{size}{outcome}}}\n"
+    )
 
 
 def _encode_row(row: PlanRow) -> str:

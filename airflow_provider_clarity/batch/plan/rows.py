@@ -8,7 +8,8 @@ be a presigned URL.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import json.encoder
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -149,6 +150,8 @@ def encode_line(value: Mapping[str, Any]) -> str:
     return text + "\n"
 
 
+encode_text: Final[Callable[[str], str]] = json.encoder.encode_basestring
+"""A text as JSON, with its quotes, as a person reads it."""
 _READABLE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _ASCII: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _HINT: Final = 'Nothing of it is bought. A row is a JSON object in one line, such as {"source": "gs://raw/a.jpg"}.'

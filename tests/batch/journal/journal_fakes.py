@@ -76,6 +76,13 @@ class MemoryStore(ObjectStore):
             raise NoAnswerError("the reply was lost")
         return made if fate == "ok" else self._put(uri, data, if_generation_match)
 
+    def create_file(self, uri: GsUri, file: Any, *, if_generation_match: int, **_how: Any) -> StoredObject:
+        file.seek(0)
+        return self.create(uri, file.read(), if_generation_match=if_generation_match)
+
+    def create_json(self, uri: GsUri, value: object, *, if_generation_match: int) -> StoredObject:
+        return self.create(uri, json.dumps(value).encode(), if_generation_match=if_generation_match)
+
     def deliver_late(self, number: int) -> None:
         uri, data = self.late.pop(number % len(self.late))
         if uri not in self.objects:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from journal_fakes import attempt, end, failure, identity_of, intent
 
 from airflow_provider_clarity.batch.journal.lines import Header, Learned, Line, News, Planned, Segment
 from airflow_provider_clarity.batch.journal.state import RunState, kept, replayed
 
+UNTIMED = settings(deadline=None, max_examples=60)
+"""On a busy machine an example takes as long as it takes."""
 OUTCOMES = ("delivered", "recovered", "superseded", "undelivered", "failed", "lost")
 POSITIONS = st.integers(0, 7)
 JSON = st.recursive(
@@ -53,9 +56,8 @@ def lines(draw: Any) -> Line:
             )
         case "end":
             outcome = draw(st.sampled_from(["delivered", "failed", "not_submitted", "done"]))
-            return end(
-                position, outcome, failure=failure() if outcome == "failed" else None, adopted=draw(st.booleans())
-            )
+            how = {"adopted": draw(st.booleans()), "cost_microusd": draw(st.none() | st.integers(0, 9000))}
+            return end(position, outcome, failure=failure() if outcome == "failed" else None, **how)
         case "planned":
             return Planned(
                 number=number,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_fakes import ROOT, MemoryStore, NoAnswerError, Ticking, attempt, failure, identity_of, record
-from journal_runs import attempts
+from journal_runs import UNTIMED, attempts
 
 from airflow_provider_clarity.batch.adoption import View
 from airflow_provider_clarity.batch.item import Item
@@ -278,9 +278,7 @@ def test_a_killed_runners_attempt_is_sent_again_only_when_its_post_cannot_arrive
     killed = room.desk()
     killed.first(1)
     killed.first(2)
-    killed.ledger.note(
-        item(2), lambda r: r.acknowledged(2, 5000.0) if len(r.attempts) > 1 else r.acknowledged(1, 5000.0)
-    )
+    killed.ledger.note(item(2), lambda r: r.acknowledged(1, 5000.0))
     killed.journal.append()
     heir = room.desk("two")
     one, two = heir.ledger.read(item(1)), heir.ledger.read(item(2))
@@ -288,11 +286,10 @@ def test_a_killed_runners_attempt_is_sent_again_only_when_its_post_cannot_arrive
     assert two is not None
     assert heir.ledger.may_claim_at(one) == 5080.0
     assert heir.ledger.may_claim_at(two) == float("inf")
-    assert not any(
-        answer.granted for answer in heir.claim(*(Wanted(item(n), r.attempts[0], r) for n, r in ((1, one), (2, two))))
-    )
+    wanted = [Wanted(item(1), one.attempts[0], one), Wanted(item(2), two.attempts[0], two)]
+    assert not any(answer.granted for answer in heir.claim(*wanted))
     room.clock.now = 5080.0
-    first, second = heir.claim(*(Wanted(item(n), r.attempts[0], r) for n, r in ((1, one), (2, two))))
+    first, second = heir.claim(*wanted)
     assert first.granted
     assert (first.record.attempts[0].sent_at, first.record.attempts[0].last_sent_at) == (5000.0, 5080.0)
     assert not second.granted
@@ -430,6 +427,7 @@ def test_what_is_in_flight_when_an_image_ends_stays_on_record(room: Room) -> Non
     assert desk.journal.state.counts == {"failed.delivery": 1, "done": 1}
 
 
+@UNTIMED
 @given(st.data())
 def test_merging_keeps_what_is_ours_and_believes_what_became_of_it(data: Any) -> None:
     """Place, first POST and adoption are ours; the outcome is the record's; others' attempts are as they are."""
@@ -439,11 +437,8 @@ def test_merging_keeps_what_is_ours_and_believes_what_became_of_it(data: Any) ->
     mine, theirs = found.attempts
     assert theirs == stored.attempts[1]
     assert (mine.place, mine.adopted) == ("ours", local.attempts[0].adopted)
-    assert (mine.outcome, mine.failure, mine.kept) == (
-        stored.attempts[0].outcome,
-        stored.attempts[0].failure,
-        stored.attempts[0].kept,
-    )
+    told = stored.attempts[0]
+    assert (mine.outcome, mine.failure, mine.kept) == (told.outcome, told.failure, told.kept)
     assert mine.cost_microusd in (stored.attempts[0].cost_microusd, local.attempts[0].cost_microusd)
     sent = [one.attempts[0].last_sent_at for one in (stored, local) if one.attempts[0].last_sent_at is not None]
     assert mine.last_sent_at == max(sent, default=None)
@@ -452,6 +447,7 @@ def test_merging_keeps_what_is_ours_and_believes_what_became_of_it(data: Any) ->
     assert merged(stored, local, ()) == stored
 
 
+@UNTIMED
 @given(st.data())
 def test_what_changed_is_told_and_outcomes_concern_others(data: Any) -> None:
     """An acknowledgement stays here; whatever has to do with an outcome does not."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from journal_runs import RUNS, segments_of
+from journal_runs import RUNS, UNTIMED, segments_of
 
 from airflow_provider_clarity.batch.journal.lines import decode, decode_header, encode
 from airflow_provider_clarity.batch.journal.state import RunState, replayed, restored
@@ -17,6 +17,7 @@ from airflow_provider_clarity.exceptions import ClarityLostError
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "journal_1"
 
 
+@UNTIMED
 @given(run=RUNS)
 def test_what_is_written_reads_back_equal(run: Any) -> None:
     """A successor knows what its predecessor knew, to the last bit of a time."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_fakes import attempt, end, failure, identity_of, intent, record
-from journal_runs import RUNS, attempts, lines, segments_of
+from journal_runs import RUNS, UNTIMED, attempts, lines, segments_of
 
 from airflow_provider_clarity.batch.journal.lines import Header, Learned, News, Planned, Segment, decode, encode
 from airflow_provider_clarity.batch.journal.ranges import Ranges
@@ -37,6 +37,7 @@ def opened(*found: Any) -> RunState:
     return applied(RunState(epoch=1, runner="r1", sequence=1), found)
 
 
+@UNTIMED
 @given(run=RUNS, at=st.integers(0, 20))
 def test_replay_from_a_checkpoint_is_replay_from_the_start(run: Any, at: int) -> None:
     """Else what a successor knows, and buys, depends on how far back it read."""
@@ -49,6 +50,7 @@ def test_replay_from_a_checkpoint_is_replay_from_the_start(run: Any, at: int) ->
     assert replace(whole, checkpoint=0) == replace(replay(plain), checkpoint=0)
 
 
+@UNTIMED
 @given(found=st.lists(lines(), max_size=12), cuts=st.sets(st.integers(0, 12)))
 def test_however_lines_are_split_they_give_the_same(found: Any, cuts: set[int]) -> None:
     """Else the pace at which segments are written would change what is known."""
@@ -60,6 +62,7 @@ def test_however_lines_are_split_they_give_the_same(found: Any, cuts: set[int]) 
     assert replace(split, **same) == replace(at_once, **same)
 
 
+@UNTIMED
 @given(run=RUNS)
 def test_a_row_ends_once_and_is_not_open_then(run: Any) -> None:
     """Each row is in exactly one of: over, open, not begun; and each that is over is counted once."""
@@ -69,6 +72,7 @@ def test_a_row_ends_once_and_is_not_open_then(run: Any) -> None:
     assert {line.position for line in ends} <= {n for n in range(8) if n in state.ended}
 
 
+@UNTIMED
 @given(run=RUNS, line=lines())
 def test_what_is_refused_changes_nothing(run: Any, line: Any) -> None:
     """And what is not refused does something, or is the same again."""
@@ -195,6 +199,7 @@ def test_what_was_released_may_be_touched_at_once_but_not_what_a_runner_before_l
     assert state.may_touch_at(identity_of(1), 1010.0, lease=20.0) == 1080.0
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=12), st.integers(0, 40))
 def test_ranges_are_sets(spans: list[tuple[int, int]], upto: int) -> None:
     """Positions that are over, counted and asked for, against the set that they are."""
@@ -207,6 +212,7 @@ def test_ranges_are_sets(spans: list[tuple[int, int]], upto: int) -> None:
     assert all(one[1] < two[0] for one, two in pairwise(ranges.spans))
 
 
+@UNTIMED
 @given(st.data())
 def test_totals_count_every_attempt_that_may_have_cost_something(data: Any) -> None:
     """Each attempt of ours is priced, unknown, in flight, adopted, failed for nothing, or was never sent."""
@@ -226,6 +232,7 @@ def test_totals_count_every_attempt_that_may_have_cost_something(data: Any) -> N
     assert total + Totals() == total
 
 
+@UNTIMED
 @given(st.data())
 def test_the_order_of_attempts_does_not_change_what_they_come_to(data: Any) -> None:
     """Sums and a maximum: to the micro-dollar."""

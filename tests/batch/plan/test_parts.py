@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shelf import PARAMETERS, Shelf, wanted
 
 from airflow_provider_clarity.batch.plan.model import PlanPart, PlanRow
-from airflow_provider_clarity.batch.plan.parts import Parts, decode_part, encode_part
+from airflow_provider_clarity.batch.plan.parts import Parts, _encode_row, decode_part, encode_part
 from airflow_provider_clarity.batch.plan.planner import Begin, plan
 from airflow_provider_clarity.batch.plan.stored import StoredPlan
 from airflow_provider_clarity.batch.plan.wanted import Overrides, over
@@ -72,6 +72,22 @@ def plan_parts(draw: st.DrawFn) -> PlanPart:
 def test_what_is_stored_is_read(part: PlanPart) -> None:
     """Breaks if a row that is read again is bought at another place, or with other parameters."""
     assert decode_part(encode_part(part), Overrides(PARAMETERS), ROOT) == part
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.text(max_size=8) | st.just("\ud800"), max_size=4), outcome=st.sampled_from([None, "done"]))
+def test_the_fast_form_of_a_listed_row_is_the_form(rows: list[str], outcome: Any) -> None:
+    """Breaks if a listed row with a strange name is written so that it is read as another."""
+    made = tuple(
+        PlanRow(
+            place, f"gs://raw/{name}", place + 1 if place else None, f"gs://print/{name}", PARAMETERS, outcome, size=3
+        )
+        for place, name in enumerate(rows)
+    )
+    part = PlanPart(0, made, "x", True, {}, 5)
+    assert decode_part(encode_part(part), Overrides(PARAMETERS), ROOT) == part
+    lines = [json.loads(line) for line in encode_part(part).decode().split("\n")[1:-1]]
+    assert lines == [json.loads(_encode_row(row)) for row in made]
 
 
 def test_a_part_of_each_release_loads() -> None:
