@@ -64,8 +64,10 @@ def test_a_long_text_is_not_repeated_whole() -> None:
         parse_max_cost("x" * 1000)
     assert "'" + "x" * 39 + "...." in refused.value.message
     assert refused.value.message.startswith("max_cost_usd is not")
-    with pytest.raises(ClarityValidationError, match=f"'{'x' * 38}'"):
-        parse_max_cost("x" * 38)
+    for size, shown in ((38, "'" + "x" * 38 + "'"), (39, "'" + "x" * 39 + "..."), (40, "'" + "x" * 39 + "...")):
+        with pytest.raises(ClarityValidationError) as refused:
+            parse_max_cost("x" * size)
+        assert f" dollars: {shown}. Nothing" in refused.value.message
 
 
 @given(st.integers(0, 10**17))
@@ -105,6 +107,14 @@ def test_the_smaller_cap_counts() -> None:
     assert tighter(None, 3) == 3
     assert tighter(3, 2) == 2
     assert tighter(0, 2) == 0
+
+
+def test_a_cap_is_divided_exactly() -> None:
+    """In whole micro-dollars, the last share the greater where it does not come out; none where nothing is to do."""
+    assert shares(100, (1, 1, 1)) == (33, 33, 34)
+    assert shares(10**17 + 1, (1, 2)) == (33_333_333_333_333_333, 66_666_666_666_666_668)
+    assert shares(100, (0, 0)) == (0, 0)
+    assert shares(100, ()) == ()
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), max_size=20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import get_args
 
@@ -155,7 +156,8 @@ class TestTolerated:
 
     @pytest.mark.parametrize(
         "written",
-        [-1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "five", "1e2", [], "\u0665%"],
+        [Decimal(3), -1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "five", "1e2",
+         [], "\u0665%"],
     )  # fmt: skip
     def test_anything_else_is_refused(self, written: object) -> None:
         """0.05 may be meant as 5 % or as no image at all. It says what to write."""
@@ -213,7 +215,7 @@ class TestVerdict:
 
     def test_what_was_not_submitted_in_time_is_not_green(self) -> None:
         """Also where nobody says that the run was interrupted."""
-        stopped, late = (judged(counted(not_submitted={why: 2})).failure for why in ("stopped", "deadline"))
+        stopped, late = (judged(counted(not_submitted={why: 1})).failure for why in ("stopped", "deadline"))
         assert stopped is not None
         assert stopped.message.startswith("This try was stopped")
         assert late is not None
@@ -293,6 +295,12 @@ class TestVerdict:
             bare = judged(counted(not_submitted={"budget": 8}), on_budget="stop", budget=unknown)
             assert "exceeded max_cost_usd. What" in bare.warnings[0]
 
+    def test_an_exhausted_budget_fails_unless_the_user_said_otherwise(self) -> None:
+        """Green is what somebody chose."""
+        found = verdict(counted(not_submitted={"budget": 1}), tolerated=Tolerated(0)).failure
+        assert found is not None
+        assert found.kind == "budget"
+
     def test_what_was_left_is_a_warning(self) -> None:
         """Stale and foreign are no failures, and name what to do."""
         found = judged(counted(stale=2, foreign=3))
@@ -371,6 +379,19 @@ class TestReturned:
             "passed_over": {"folder": 3}, "purchases": 95, "cost_usd": 0.123456, "cost_unknown": 2, "seconds": 12.3,
             "manifest": "gs://b/r/m", "dead_letter": None,
         }  # fmt: skip
+
+    def test_two_kilobytes_are_not_too_many(self) -> None:
+        """A byte more is."""
+
+        def of(size: int) -> dict[str, object]:
+            """Return it with a run of so many characters."""
+            return returned(
+                counted(), run="r" * size, purchases=1, spent=1, unknown=0, seconds=1.0, manifest="m", dead_letter=None
+            )
+
+        fits = 2048 - len(json.dumps(of(0)))
+        assert len(json.dumps(of(fits))) == 2048
+        assert of(fits + 1)["run"] is None
 
     @given(whole_counts(), URIS, URIS, st.none() | URIS | st.just(LONGEST), st.integers(0, 10**13), st.floats(0, 1e7))
     def test_it_is_two_kilobytes_at_most(

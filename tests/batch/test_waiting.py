@@ -21,6 +21,8 @@ def test_what_is_learned_is_believed_until_it_is_over() -> None:
     assert expected_remaining(2, 60) == 58
     assert expected_remaining(60, 60) == 60
     assert expected_remaining(7) == 7
+    assert expected_remaining(0) == expected_remaining(-3) == 0
+    assert expected_remaining(-3, 60) == 63
 
 
 @given(SECONDS, SECONDS)

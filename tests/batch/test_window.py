@@ -271,6 +271,7 @@ class TestLearning:
         assert (anew.limit, anew.reach, anew.settled, anew.lessons, anew.learn_from) == (10, 1, 0, 0, NOW + 140.1)
         assert (anew.learned, anew.calm, anew.slow_since) == (Learned(), None, None)
         assert replace(noticed, limit=1).succeeded(NOW + 134, NOW + 141).limit == 1
+        assert repr(replace(noticed, limit=21).succeeded(NOW + 134, NOW + 141).limit) == "10"
 
     def test_who_is_quick_again_is_not_slow(self) -> None:
         """A slow minute is forgotten."""

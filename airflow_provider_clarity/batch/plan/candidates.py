@@ -33,14 +33,17 @@ class Candidates:
     workspaces: tuple[str, ...] = ()
     allow_upscaled: bool = False
 
-    def why_not(self, found: ListedObject) -> Reason | None:
-        """Say why an object is passed over; None if it is an image to take."""
+    def why_not(self, found: ListedObject, suffix: str | None = None) -> Reason | None:
+        """Say why an object is passed over; None if it is an image to take.
+
+        :param suffix: of its name, where the caller knows it already
+        """
         name = found.name
         if name.endswith("/"):
             return "folder"
         if self.workspaces and name.startswith(self.workspaces):
             return "workspace"
-        if not looks_like_an_image(name, found.content_type):
+        if not looks_like_an_image(split_name(name)[1] if suffix is None else suffix, found.content_type):
             return "not_an_image"
         if not found.size:
             return "empty"
@@ -49,9 +52,9 @@ class Candidates:
         return None
 
 
-def looks_like_an_image(name: str, content_type: str | None) -> bool:
+def looks_like_an_image(suffix: str, content_type: str | None) -> bool:
     """Tell by the extension or the content type; either is enough, since either is often missing or wrong."""
-    if split_name(name)[1].lower() in _EXTENSIONS:
+    if suffix.lower() in _EXTENSIONS:
         return True
     return content_type is not None and content_type.partition(";")[0].strip().lower() in _CONTENT_TYPES
 

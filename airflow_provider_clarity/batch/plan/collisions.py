@@ -82,7 +82,10 @@ class OpenNames:
 
     def close(self, name: str) -> None:
         """Forget the keys that cannot come again once this name is listed."""
-        self._open = [one for one in self._open if may_come_again(one[0], name)]
+        if len(self._open) == 1 and not name.startswith(self._open[0][0]):
+            self._open.clear()  # nearly always: names mostly differ before they end
+        else:
+            self._open = [one for one in self._open if may_come_again(one[0], name)]
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -108,10 +108,10 @@ class ListedRows:
             look_ahead=self._planning.limits.look_ahead,
         )
         for found in self._sources:
-            if not self._taken(found):
-                continue
             name = found.name[self._base :]
             suffix = split_name(name)[1]
+            if not self._taken(found, suffix):
+                continue
             key = name[: len(name) - len(suffix)]
             ends = tail if tail is not None else pattern.tail(
                 bucket=self._bucket, ext=self._ext, generation=found.generation
@@ -177,8 +177,8 @@ class ListedRows:
             size=found.size,
         )
 
-    def _taken(self, found: ListedObject) -> bool:
-        reason = self._candidates.why_not(found)
+    def _taken(self, found: ListedObject, suffix: str | None = None) -> bool:
+        reason = self._candidates.why_not(found, suffix)
         if reason is None:
             return True
         self._planning.passed_over[reason] += 1

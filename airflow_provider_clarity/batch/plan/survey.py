@@ -18,7 +18,7 @@ from airflow_provider_clarity.batch.plan.planner import Begin, plan
 from airflow_provider_clarity.batch.plan.planning import Limits
 from airflow_provider_clarity.batch.plan.shards import IMAGES_PER_SHARD, Bound, ShardCutter, Shards
 from airflow_provider_clarity.batch.plan.wanted import Wanted
-from airflow_provider_clarity.exceptions import ClarityInputError, ClarityPlanError
+from airflow_provider_clarity.exceptions import ClarityInputError
 from airflow_provider_clarity.storage.store import ObjectStore
 
 _NAMED = 100
@@ -65,7 +65,7 @@ def survey(
             more += 1
 
     outcomes: Counter[str | None] = Counter()
-    last: PlanPart | None = None
+    last = PlanPart(0, (), "", True, {}, 1)
     parts = plan(store, wanted, Begin(), judge=judge, collided=collided, limits=limits)
     for last in parts:
         for row, begins in zip(last.rows, _begins(wanted, last), strict=True):
@@ -78,8 +78,6 @@ def survey(
             f'{judge.occupied} final names are taken, and if_exists="fail". Nothing was paid. Choose another '
             "destination, or another if_exists."
         )
-    if last is None:
-        raise ClarityPlanError("The plan has no part. Nothing was paid. Report this.")
     counts = Counts(outcomes.total(), outcomes[None], outcomes["done"], outcomes["stale"], outcomes["foreign"])
     shards = cutter.shards(cap=cap, generation=last.generation)
     return Survey(counts, dict(last.passed_over), judge.costs, shards)

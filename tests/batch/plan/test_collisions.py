@@ -23,7 +23,7 @@ def naive(finals: list[str]) -> set[str]:
     return {name for name, times in Counter(finals).items() if times > 1}
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(sources=st.sets(names, max_size=30), pattern=st.sampled_from(PATTERNS))
 def test_a_streamed_listing_shows_every_collision(sources: set[str], pattern: str) -> None:
     """Breaks if two sources are paid and the later picture lands on the earlier one."""
@@ -36,6 +36,7 @@ def test_a_streamed_listing_shows_every_collision(sources: set[str], pattern: st
         assert one.first != one.second
 
 
+@settings(deadline=None)
 @given(sources=st.sets(names, min_size=2, max_size=20))
 def test_a_key_that_was_closed_never_comes_again(sources: set[str]) -> None:
     """Breaks if what is kept of the names before is too little."""
@@ -66,6 +67,7 @@ def test_of_several_open_keys_any_may_collide() -> None:
     assert open_names.take("a.!x", "a", "a.jpg", "a.!x") == Collision("a.jpg", "a", "a.!x")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=12))
 def test_hashes_find_what_is_noted_twice(finals: list[str]) -> None:
     """Breaks if a list in any order hides two rows with one destination."""

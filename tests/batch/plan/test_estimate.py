@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.batch.plan.estimate import Counts, estimate
@@ -16,6 +16,7 @@ def costs_of(*paid: int) -> Costs:
     return costs
 
 
+@settings(deadline=None)
 @given(
     to_do=st.integers(0, 10**7),
     paid=st.lists(st.integers(0, 10**6), max_size=9),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.batch.plan.grammar import (
@@ -146,6 +146,7 @@ def test_a_shard_narrows_its_own_kind_of_source() -> None:
         within(prefix, {"v": 2, "start": None})
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_nothing_raises_but_our_own_error(text: str) -> None:
     """Breaks if a strange text leaves as an exception nobody knows."""

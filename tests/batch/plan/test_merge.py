@@ -46,7 +46,7 @@ def find_all(bucket: Bucket, pattern: str, sources: list[str], back: int, ahead:
     return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     sources=st.sets(names, max_size=25),
     others=st.sets(names, max_size=15),
@@ -66,6 +66,7 @@ def test_the_merge_says_what_a_look_at_each_name_would(
     assert find_all(bucket, pattern, ordered, back, ahead) == expected
 
 
+@settings(deadline=None)
 @given(sources=st.sets(names, min_size=2, max_size=25), pattern=st.sampled_from(PATTERNS))
 def test_no_later_source_has_a_final_name_below_the_floor(sources: set[str], pattern: str) -> None:
     """Breaks if the listing is begun again behind a name that is still to be looked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.batch.plan.naming import NamePattern
@@ -92,6 +92,7 @@ def test_which_patterns_need_the_generation() -> None:
 keys = st.text(alphabet="a1-./\x00é", min_size=1, max_size=6).filter(lambda key: key.rpartition("/")[2])
 
 
+@settings(deadline=None)
 @given(pattern=st.sampled_from(ORDERED), key=keys, generation=st.integers(1, 99))
 def test_an_ordered_name_is_head_key_tail(pattern: str, key: str, generation: int) -> None:
     """Breaks if the merge looks for a name that nobody gives."""
@@ -101,6 +102,7 @@ def test_an_ordered_name_is_head_key_tail(pattern: str, key: str, generation: in
     assert tail.startswith(one.tail_begins(bucket="raw", ext="jpg"))
 
 
+@settings(deadline=None)
 @given(pattern=st.sampled_from(ORDERED), one=keys, other=keys, first=st.integers(1, 99), second=st.integers(1, 99))
 def test_ordered_names_are_the_same_only_for_the_same_key(
     pattern: str, one: str, other: str, first: int, second: int

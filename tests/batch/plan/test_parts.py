@@ -19,6 +19,7 @@ from airflow_provider_clarity.batch.plan.planner import Begin, plan
 from airflow_provider_clarity.batch.plan.stored import StoredPlan
 from airflow_provider_clarity.batch.plan.wanted import Overrides, over
 from airflow_provider_clarity.exceptions import ClarityPlanError
+from airflow_provider_clarity.storage.store import GenerationConflict
 from airflow_provider_clarity.storage.uris import GsUri, HttpsSource, parse_source
 
 FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "plan_part_1.jsonl"
@@ -276,6 +277,35 @@ def test_lines_far_apart_are_not_read_as_one(monkeypatch: pytest.MonkeyPatch) ->
     assert [source.url for source in sources_of(made)] == [row["source"] for row in rows]
     assert len(lengths) > 5
     assert max(lengths) <= 300
+
+
+def test_a_row_that_cannot_be_had_again_leaves_the_others_alone() -> None:
+    """Breaks if one line that was damaged in place keeps all rows of its part from being sent."""
+    shelf = Shelf()
+    rows = [{"source": SIGNED + str(place), "destination": f"gs://print/{place}.jpg"} for place in range(3)]
+    text = "\n".join(map(json.dumps, rows)).encode()
+    made = stored_plan(shelf, wanted("gs://raw/day.jsonl"))
+    shelf.put(GsUri("raw", "day.jsonl"), text)
+    list(made.parts())
+    lines = text.split(b"\n")
+    for damaged in (b"{" * len(lines[1]), b" " * len(lines[1]), lines[1].replace(b"v=1", b"v=9")):
+        shelf.data[GsUri("raw", "day.jsonl")] = b"\n".join([lines[0], damaged, lines[2]])
+        assert sources_of(made) == [HttpsSource(SIGNED + "0"), None, HttpsSource(SIGNED + "2")]
+    row = next(made.stored()).rows[0]
+    assert stored_plan(Shelf(), wanted("gs://raw/day.jsonl")).sources([row]) == [None]
+    assert stored_plan(Shelf(), wanted("gs://raw/in/")).sources([row]) == [None]
+
+
+def test_a_part_that_is_neither_there_nor_can_be_written_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks if rows are given away whose part is not stored."""
+    shelf = stocked(2)
+
+    def conflict(uri: GsUri, *_: Any, **__: Any) -> None:
+        raise GenerationConflict(uri)
+
+    monkeypatch.setattr(shelf, "create", conflict)
+    with pytest.raises(GenerationConflict):
+        next(stored_plan(shelf).parts())
 
 
 def test_a_plan_that_ends_is_not_planned_again() -> None:

@@ -147,6 +147,16 @@ def test_a_collision_thousands_of_names_away_is_seen_before_the_first_is_given_a
     assert shelf.pages_given - before < 12, "the key was looked for once, not for every part"
 
 
+def test_a_collision_is_found_where_names_keep_no_order() -> None:
+    """Breaks if ``{stem}`` alone puts two folders' pictures on each other, after both were paid."""
+    shelf = Shelf()
+    for name in ("x/a.png", "x/b.png", "y/a.png", "y/c.png"):
+        shelf.put(GsUri("raw", f"in/{name}"))
+    with pytest.raises(ClarityPlanError, match=r"gs://raw/in/x/a.png and gs://raw/in/y/a.png would both be gs://print"):
+        next(plan(shelf, wanted(pattern="{stem}.{ext}"), Begin(size=1)))  # type: ignore[arg-type]
+    assert shelf.stats == [], "no name was asked for"
+
+
 def test_what_is_passed_over_is_counted_by_reason() -> None:
     """Breaks if a folder of thousands makes a plan of ten, and nobody can tell why."""
     shelf = Shelf()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.batch.plan.rows import Row, RowError, read_row, read_rows, write_row
@@ -38,6 +38,7 @@ rows = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(rows)
 def test_what_is_written_is_read(row: Row) -> None:
     """Breaks if the dead letter is no valid source, or a key that somebody added is lost on its way."""

@@ -19,6 +19,7 @@ from airflow_provider_clarity.exceptions import ClarityInputError, ClarityPlanEr
 from airflow_provider_clarity.storage.uris import GsUri
 
 
+@settings(deadline=None)
 @given(cap=st.integers(0, 10**13), weights=st.lists(st.integers(0, 10**6), max_size=40))
 def test_a_divided_cap_sums_up_to_the_cap(cap: int, weights: list[int]) -> None:
     """Breaks if shards together may spend a micro-dollar more than was allowed, or one starves beside the others."""
@@ -31,6 +32,7 @@ def test_a_divided_cap_sums_up_to_the_cap(cap: int, weights: list[int]) -> None:
         assert round(share / 1_000_000 * 1_000_000) == share, "as it is written into the shard"
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.booleans(), max_size=60),
     per_shard=st.integers(1, 5),
