@@ -11,7 +11,8 @@ import asyncio
 import time
 from dataclasses import replace
 
-from airflow_provider_clarity.batch.endings import not_submitted, refused
+from airflow_provider_clarity.batch.budget import Budget
+from airflow_provider_clarity.batch.endings import refused
 from airflow_provider_clarity.batch.engine import Engine
 from airflow_provider_clarity.batch.feeding import Feeder
 from airflow_provider_clarity.batch.item import Item
@@ -43,6 +44,8 @@ class Backfill:
     :param taking: makes images of them
     :param gate: how many purchases may leave
     :param ahead: how many images more than there is room for are looked at in advance
+
+    ``gave_up`` says whether images were left out since the budget allows no more.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Backfill:
         self._monotonic = monotonic
         self._taken: dict[int, tuple[Tracked, PlanRow]] = {}
         self._retaken: set[int] = set()
+        self.gave_up = False
         self._stopped = False
         self._resumed = False
 
@@ -76,6 +80,11 @@ class Backfill:
     def idle(self) -> bool:
         """Whether nothing is under way in the background."""
         return self._engine.idle
+
+    @property
+    def budget(self) -> Budget:
+        """The account as it is now."""
+        return self._gate.budget
 
     @property
     def spent_out(self) -> bool:
@@ -179,15 +188,13 @@ class Backfill:
         return True
 
     async def _give_up(self) -> None:
-        """End all that was never sent as not submitted: the budget lets nothing more leave."""
+        """Let go of all that was never sent: the budget lets nothing more leave. The plan is made to its end."""
         for image, row in list(self._taken.values()):
             if image.view.attempt is None and image.end is None:
                 self._engine.drop(image)
                 del self._taken[row.position]
-                self._journal.buffer(not_submitted(row, "budget"))
-        while rows := await self._feeder.rest():
-            self._journal.buffer(*(not_submitted(row, "budget") for row in rows))
-            await asyncio.to_thread(self._journal.append)
+        await self._feeder.drain()
+        self.gave_up = True
 
     def _counts(self) -> tuple[int, int, int]:
         """Count the images in flight, those that the service is at work on, and those that were not sent."""

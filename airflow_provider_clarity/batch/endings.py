@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from airflow_provider_clarity.batch.journal.lines import End
 from airflow_provider_clarity.batch.plan.model import PlanRow
 from airflow_provider_clarity.batch.record import Failure
@@ -15,11 +13,4 @@ def refused(row: PlanRow, error: ClarityError) -> End:
     failure = Failure(kind=error.kind, message=error.message, code=error.code)
     return End(
         position=row.position, outcome="failed", failure=failure, attempt=row.attempt, extra=dict(row.extra)
-    )  # fmt: skip
-
-
-def not_submitted(row: PlanRow, why: Literal["budget"]) -> End:
-    """Write down that nothing of a row was sent, and nothing will be in this round."""
-    return End(
-        position=row.position, outcome="not_submitted", why=why, attempt=row.attempt, extra=dict(row.extra)
     )  # fmt: skip

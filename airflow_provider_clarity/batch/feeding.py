@@ -51,12 +51,13 @@ class Feeder:
             await self._read(patience)
         return [self._rows.popleft() for _ in range(min(limit, len(self._rows)))]
 
-    async def rest(self) -> list[PlanRow]:
-        """Give the rows of the next part, or what is left of this one; none where the plan is over."""
-        while not self._rows and not self._complete:
+    async def drain(self) -> None:
+        """Read the plan to its end; what is still to be taken up is left out."""
+        self._rows.clear()
+        while not self._complete:
             await self._read(None)
-        rows, self._rows = list(self._rows), deque()
-        return rows
+            self._rows.clear()
+            await asyncio.to_thread(self._journal.append)
 
     async def _read(self, patience: float | None) -> None:
         if self._reading is None:

@@ -19,12 +19,14 @@ from airflow_provider_clarity.batch.engine import Engine, Pace, Run
 from airflow_provider_clarity.batch.feeding import Feeder
 from airflow_provider_clarity.batch.journal.journal import Journal
 from airflow_provider_clarity.batch.journal.journal_ledger import JournalLedger
+from airflow_provider_clarity.batch.journal.lines import Learned
 from airflow_provider_clarity.batch.journal.totals import Totals
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Clock
 from airflow_provider_clarity.batch.plan.grammar import GlobSource, ListSource, ManifestSource, PrefixSource
 from airflow_provider_clarity.batch.plan.stored import StoredPlan
 from airflow_provider_clarity.batch.plan.wanted import Wanted
+from airflow_provider_clarity.batch.rounds import BEGAN, OpenRound
 from airflow_provider_clarity.batch.submission import Requests
 from airflow_provider_clarity.batch.taking import Taking
 from airflow_provider_clarity.batch.window import Window
@@ -119,11 +121,11 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     monotonic: Clock = time.monotonic,
     pace: Pace | None = None,
     runner: Callable[[], str] = lambda: uuid.uuid4().hex,
-) -> tuple[Backfill, Journal, StoredPlan]:
+) -> OpenRound:
     """Take the ledger of a round over, or begin it, and put a backfill together. Blocks.
 
     :param store: of sources, destinations and workspace
-    :return: the backfill, its opened ledger, and its plan
+    :return: the round, with its ledger taken over
     :raises ClarityLostError: the ledger cannot be read
     :raises ClarityFencedError: others take it over as fast as we do
     """
@@ -180,4 +182,6 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         clock=clock,
         monotonic=monotonic,
     )
-    return backfill, journal, plan
+    if BEGAN not in state.learned:
+        journal.buffer(Learned(name=BEGAN, value=clock()))
+    return OpenRound(backfill, journal, plan, store, round_.max_tries, clock)

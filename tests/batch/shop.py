@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +16,10 @@ from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Pace
 from airflow_provider_clarity.batch.journal.state import RunState
 from airflow_provider_clarity.batch.ledger import Clock
+from airflow_provider_clarity.batch.outcomes import parse_tolerated
 from airflow_provider_clarity.batch.plan.grammar import parse_batch_source
 from airflow_provider_clarity.batch.plan.wanted import Wanted
+from airflow_provider_clarity.batch.rounds import Ended
 from airflow_provider_clarity.batch.running import Limits, Round, open_backfill
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.runware.client import ClarityClient
@@ -35,7 +38,7 @@ HASTY_PACE = replace(BRISK, look_apart=0.05)
 class Shop:
     """A bucket with pictures, and backfills over it.
 
-    :param before: told of every state of the ledger after a step; it may raise, as a death would
+    :param ended: how the last round ended
     """
 
     bench: Bench
@@ -46,7 +49,7 @@ class Shop:
     store: ObjectStore | None = None
     timeout: float = 2.0
     clock: Clock = time.time
-    options: dict[str, Any] = field(default_factory=dict)
+    ended: Ended | None = None
 
     def fill(self, number: int, colour: str = "teal") -> None:
         """Put pictures into the source prefix."""
@@ -81,7 +84,7 @@ class Shop:
         wanted = self.wanted(source, round_.key, **options)
         store = self.store or self.bench.store
         async with self.bench.api(client, timeout=self.timeout) as api:
-            backfill, journal, _ = open_backfill(
+            opened = open_backfill(
                 client=api,
                 store=store,
                 requests=BucketRequests(
@@ -100,7 +103,7 @@ class Shop:
             )
             try:
                 await drive(
-                    backfill,
+                    opened.backfill,
                     deadline=self.clock() + seconds,
                     defer_after=None,
                     stopper=Stopper(),
@@ -109,6 +112,14 @@ class Shop:
                 )
             finally:
                 if after is not None:
-                    after(journal.state)
-            await backfill.settled()
-            return journal.state
+                    after(opened.journal.state)
+            await opened.backfill.settled()
+            self.ended = opened.finish(tolerated=parse_tolerated(0), on_budget="stop")
+            return opened.journal.state
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Read a file of rows that the last round wrote."""
+        assert self.ended is not None
+        uri = GsUri.parse(self.ended.result["run"]).child(name)
+        blob = self.bench.client.bucket(uri.bucket).blob(uri.name)
+        return [json.loads(line) for line in blob.download_as_text().splitlines()]

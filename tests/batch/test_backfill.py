@@ -39,6 +39,11 @@ async def test_every_picture_is_delivered_once_and_a_second_run_costs_nothing(sh
     assert state.counts == {"delivered": 12}
     assert state.totals.spent_microusd == 12 * PRICE
     assert shop.bench.counts() == [1] * 12
+    assert shop.ended is not None
+    assert shop.ended.failure is None
+    assert [row["source"].rpartition("/")[2] for row in shop.rows("manifest.jsonl")] == [
+        f"{n:03}.png" for n in range(12)
+    ]
     assert shop.bench.picture(f"gs://{shop.bench.bucket}/print/007.jpg").size == (80, 60)
     submits = shop.bench.emulator.accounts()["submits"]
     again = await shop.run(TOMORROW)
@@ -86,12 +91,14 @@ async def test_a_budget_is_kept_to_the_cent(shop: Shop) -> None:
     state = await shop.run()
     # The dearest image seen so far, and a quarter more, must always fit: so the last one is left unbought.
     assert state.totals.spent_microusd <= 7 * PRICE
-    assert state.counts == {
-        "delivered": len(shop.bench.counts()),
-        "not_submitted.budget": 12 - len(shop.bench.counts()),
-    }
-    assert 5 <= len(shop.bench.counts()) <= 7
-    assert len(state.ended) == 12
+    bought = len(shop.bench.counts())
+    assert 5 <= bought <= 7
+    assert state.counts == {"delivered": bought}
+    assert shop.ended is not None
+    assert shop.ended.result["not_submitted"] == {"budget": 12 - bought}
+    assert shop.ended.result["cost_usd"] == bought * PRICE / 1_000_000
+    assert len(shop.rows("dead_letter.jsonl")) == 12 - bought
+    assert len(shop.rows("manifest.jsonl")) == 12
 
 
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
@@ -107,6 +114,12 @@ async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_
     state = await shop.run()
     assert [fault["fired"] for fault in shop.bench.emulator.faults()] == [1, 1, 1, 1]
     assert state.counts == {"delivered": 10, "recovered": 1, "failed.safety": 1}
+    (dead,) = shop.rows("dead_letter.jsonl")
+    assert dead["source"].endswith("005.png")
+    assert dead["error"]["kind"] == "safety"
+    assert shop.ended is not None
+    assert shop.ended.failure is not None
+    assert shop.ended.result["failed"] == {"safety": 1}
     assert sources(shop.bench) == Counter({f"{n:03}.png": 1 for n in range(12)} | {"003.png": 1})
     assert len(shop.bench.counts()) == 13
 
