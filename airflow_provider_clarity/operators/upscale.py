@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
-
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_clarity.exceptions import ERRORS, ClarityError, ClarityProviderError
 from airflow_provider_clarity.hooks.clarity import ClarityHook
 from airflow_provider_clarity.links.clarity import OBJECT_KEY, ClarityObjectLink
-from airflow_provider_clarity.operators.checks import about, check_upscale, seconds_of
+from airflow_provider_clarity.operators.base import ClarityOperator
+from airflow_provider_clarity.operators.checks import about, seconds_of
 from airflow_provider_clarity.operators.errors import failing_for_good
 from airflow_provider_clarity.operators.lineage import lineage_of
 from airflow_provider_clarity.operators.telling import count, counting_failures, label, tell_outlets
-from airflow_provider_clarity.triggers.upscale import EVENT_VERSION, UpscaleTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_clarity.batch.drive import Paused, Stopper
+    from airflow_provider_clarity.batch.drive import Paused
     from airflow_provider_clarity.batch.engine import Run
     from airflow_provider_clarity.batch.item import Item
     from airflow_provider_clarity.batch.record import Failure
     from airflow_provider_clarity.batch.tracked import ItemEnd
     from airflow_provider_clarity.operators.wiring import Wiring
 
-IfExists = Literal["skip", "update", "overwrite", "fail"]
-OutputFormat = Literal["JPG", "PNG", "WEBP"]
-UploadVia = Literal["auto", "signed_url", "resumable_session", "worker"]
-InputVia = Literal["auto", "signed_url", "inline"]
-Verify = Literal["lenient", "strict"]
-OnLost = Literal["fail", "buy_again"]
 
-_BACKSTOP = 300
-"""Seconds after the deadline at which Airflow itself ends a deferral whose trigger is silent."""
-
-
-class UpscaleOperator(BaseOperator):
+class UpscaleOperator(ClarityOperator):
     """Upscale one image with Clarity, and land it in Cloud Storage. Never pays twice for the same picture.
 
     A retry, a clear, a crashed worker or another run with the same source, destination and parameters adopts what was
@@ -100,58 +87,7 @@ class UpscaleOperator(BaseOperator):
     operator_extra_links = (ClarityObjectLink(),)
     ui_color = "#e8f0fe"
 
-    def __init__(  # noqa: PLR0913 - the surface
-        self,
-        *,
-        source: str,
-        destination: str,
-        upscale_factor: float | None = 2,
-        settings: dict[str, Any] | None = None,
-        output_format: OutputFormat = "JPG",
-        output_quality: int | None = None,
-        ttl: int | None = None,
-        if_exists: IfExists = "skip",
-        max_attempts: int = 3,
-        item_timeout: float = 900,
-        upload_via: UploadVia = "auto",
-        input_via: InputVia = "auto",
-        verify: Verify = "lenient",
-        workspace: str | None = None,
-        clarity_conn_id: str = ClarityHook.default_conn_name,
-        gcp_conn_id: str = "google_cloud_default",
-        impersonation_chain: str | Sequence[str] | None = None,
-        user_project: str | None = None,
-        on_lost: OnLost = "fail",
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        defer_after: float = 5,
-        timeout: float | timedelta = 1800,
-        **kwargs: Any,  # noqa: ANN401 - BaseOperator's
-    ) -> None:
-        super().__init__(**kwargs)
-        self.source = source
-        self.destination = destination
-        self.upscale_factor = upscale_factor
-        self.settings = settings
-        self.output_format = output_format
-        self.output_quality = output_quality
-        self.ttl = ttl
-        self.if_exists: IfExists = if_exists
-        self.max_attempts = max_attempts
-        self.item_timeout = item_timeout
-        self.upload_via: UploadVia = upload_via
-        self.input_via: InputVia = input_via
-        self.verify: Verify = verify
-        self.workspace = workspace
-        self.clarity_conn_id = clarity_conn_id
-        self.gcp_conn_id = gcp_conn_id
-        self.impersonation_chain = impersonation_chain
-        self.user_project = user_project
-        self.on_lost: OnLost = on_lost
-        self.deferrable = deferrable
-        self.defer_after = defer_after
-        self.timeout = timeout
-        self._stopper: Stopper | None = None
-        self._result: dict[str, Any] | None = None
+    _result: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Buy the picture if it is not bought yet, wait for it, land it."""
@@ -165,67 +101,36 @@ class UpscaleOperator(BaseOperator):
         """Take up what a trigger waited for. All it needs is in the event and in the bucket."""
         with failing_for_good(), counting_failures(context):
             run, deadline = self._read(event)
-            if event is not None and event.get("message"):
-                self.log.warning("The triggerer could not wait: %s Looking from here.", event["message"])
             wiring, source, _ = self._wire(context)
             item = wiring.known_item(run, source)
             return self._go_on(context, wiring, item, deadline)
 
-    def on_kill(self) -> None:
-        """Stop submitting. What is in flight is adopted by the next try."""
-        if self._stopper is not None:
-            self._stopper.ask()
-
     def get_openlineage_facets_on_start(self) -> Any:  # noqa: ANN401 - OpenLineage need not be installed
         """Say from what to what, as far as it is known before. Called by OpenLineage only."""
-        return lineage_of(self.source, self.destination, self.output_format, None)
+        return lineage_of(self._source(), self.destination, self.output_format, None)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ANN401, ARG002
         """Say what was made from what, and by which task; after a failure, what was to be."""
-        return lineage_of(self.source, self.destination, self.output_format, self._result)
+        return lineage_of(self._source(), self.destination, self.output_format, self._result)
 
     def _wire(self, context: Context) -> tuple[Wiring, Any, Any]:
         """Check what was written before any connection is opened, then open them."""
-        from airflow_provider_clarity.batch.adoption import Rules  # noqa: PLC0415 - nothing heavy at parse time
-        from airflow_provider_clarity.operators.wiring import Choices, Wiring, run_key, run_place  # noqa: PLC0415
-        from airflow_provider_clarity.runware.parameters import parameters_from_user, warnings_for  # noqa: PLC0415
-        from airflow_provider_clarity.storage.uris import GsUri, parse_source  # noqa: PLC0415
+        from airflow_provider_clarity.operators.wiring import Wiring, open_access, run_key, run_place  # noqa: PLC0415
+        from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415 - nothing heavy at parse time
 
-        check_upscale(self, _CHOICES)
+        parameters = self._parameters()
         with about("source"):
-            source = parse_source(self.source)
+            source = parse_source(self._source())
         label(context, source.shown)
         self._destination()
-        if self.workspace is not None:
-            with about("workspace"):
-                GsUri.parse(self.workspace)
-        parameters = parameters_from_user(
-            upscale_factor=self.upscale_factor,
-            output_format=self.output_format,
-            output_quality=self.output_quality,
-            settings=self.settings,
+        access = open_access(
+            ClarityHook(self.clarity_conn_id), self.gcp_conn_id, self.impersonation_chain, self.user_project
         )
-        for warning in warnings_for(parameters):
-            self.log.warning("%s", warning)
-        choices = Choices(
-            if_exists=self.if_exists,
-            verify=self.verify,
-            upload_via=self.upload_via,
-            input_via=self.input_via,
-            ttl=self.ttl,
-            workspace=self.workspace,
-            rules=Rules(max_attempts=self.max_attempts, on_lost=self.on_lost, item_timeout=float(self.item_timeout)),
-        )
-        wiring = Wiring.of_connections(
-            hook=ClarityHook(self.clarity_conn_id),
-            gcp_conn_id=self.gcp_conn_id,
-            impersonation_chain=self.impersonation_chain,
-            user_project=self.user_project,
-            key=run_key(context),
-            place=run_place(context),
-            choices=choices,
-        )
+        wiring = Wiring(access=access, key=run_key(context), place=run_place(context), choices=self._choices())
         return wiring, source, parameters
+
+    def _source(self) -> str:
+        return self.source if isinstance(self.source, str) else ""
 
     def _destination(self) -> Any:  # noqa: ANN401 - a GsUri; its import is heavy at parse time
         from airflow_provider_clarity.storage.uris import GsUri  # noqa: PLC0415
@@ -291,47 +196,13 @@ class UpscaleOperator(BaseOperator):
 
     def _defer(self, wiring: Wiring, item: Item, paused: Paused, deadline: float) -> None:
         self.log.info("In flight: task %s. Freeing the worker until there is news.", paused.task_uuids[0])
-        self.defer(
-            trigger=UpscaleTrigger(
-                clarity_conn_id=self.clarity_conn_id,
-                run=wiring.record_of(item),
-                task_uuids=[str(uuid) for uuid in paused.task_uuids],
-                wake_when="all",
-                first_look=paused.first_look,
-                deadline=deadline,
-                sent_at=paused.sent_at,
-                wake_at=paused.wake_at,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _BACKSTOP),
-        )
+        self._wait_for(wiring.record_of(item), paused, deadline, "all")
 
     def _deliver(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         context["ti"].xcom_push(key=OBJECT_KEY, value=result["uri"])
         tell_outlets(context, self.outlets, result)
         self._result = result
         return result
-
-    @staticmethod
-    def _read(event: Mapping[str, Any] | None) -> tuple[str, float]:
-        """Read a trigger's event; one that this version does not know is left to a retry, which adopts."""
-        known = event is not None and event.get("status") in ("settled", "deadline", "unreachable")
-        if event is None or not known or event.get("v") != EVENT_VERSION:
-            raise ClarityProviderError(
-                "The trigger sent an event that this version does not know. What is in flight stays paid. A retry "
-                "adopts it."
-            )
-        return str(event["run"]), float(event["deadline"])
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "if_exists": get_args(IfExists),
-    "output_format": get_args(OutputFormat),
-    "upload_via": get_args(UploadVia),
-    "input_via": get_args(InputVia),
-    "verify": get_args(Verify),
-    "on_lost": get_args(OnLost),
-}
 
 
 def _error(failure: Failure | None, *, repeated: bool = False) -> ClarityError:

@@ -69,46 +69,58 @@ class Choices:
     rules: Rules
 
 
-class Wiring:
-    """Everything one try needs, made from the connections.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the connections give.
 
     :param settings: of the ``clarity`` connection
     :param store: of the buckets
     :param signer: makes presigned URLs, where it can
+    """
+
+    settings: ClaritySettings
+    store: ObjectStore
+    signer: Signer
+
+    def requests(self, choices: Choices) -> BucketRequests:
+        """Make the one that makes requests, by the ways that were chosen."""
+        return BucketRequests(
+            self.store,
+            self.signer,
+            upload_via=choices.upload_via,
+            input_via=choices.input_via,
+            ttl=choices.ttl,
+            webhook_url=self.settings.webhook_url,
+        )
+
+
+def open_access(
+    hook: ClarityHook, gcp_conn_id: str, impersonation_chain: str | Sequence[str] | None, user_project: str | None
+) -> Access:
+    """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
+    settings = hook.get_settings()
+    access = google_credentials(gcp_conn_id, impersonation_chain)
+    client = client_of(access)
+    store = ObjectStore(client, user_project=user_project, patience=_PATIENCE)
+    signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
+    return Access(settings, store, signer)
+
+
+class Wiring:
+    """Everything one try at one image needs, made from the connections.
+
     :param key: the run key
     :param place: the run key and the map index
     """
 
-    def __init__(
-        self, *, settings: ClaritySettings, store: ObjectStore, signer: Signer, key: str, place: str, choices: Choices
-    ) -> None:
-        self.settings = settings
-        self.store = store
+    def __init__(self, *, access: Access, key: str, place: str, choices: Choices) -> None:
+        self.settings = access.settings
+        self.store = access.store
         self.key = key
-        self._signer = signer
+        self._access = access
         self._choices = choices
         self.place = place
         self._owner = uuid.uuid4().hex
-
-    @classmethod
-    def of_connections(
-        cls,
-        *,
-        hook: ClarityHook,
-        gcp_conn_id: str,
-        impersonation_chain: str | Sequence[str] | None,
-        user_project: str | None,
-        key: str,
-        place: str,
-        choices: Choices,
-    ) -> Wiring:
-        """Read both connections. Raises :class:`ClarityAuthError` naming what is missing."""
-        settings = hook.get_settings()
-        access = google_credentials(gcp_conn_id, impersonation_chain)
-        client = client_of(access)
-        store = ObjectStore(client, user_project=user_project, patience=_PATIENCE)
-        signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
-        return cls(settings=settings, store=store, signer=signer, key=key, place=place, choices=choices)
 
     def item(self, source: Source, destination: GsUri, parameters: UpscaleParameters, max_tries: int) -> Item:
         """Say which image this try is about: the one that an earlier try of the run began, or a new one.
@@ -183,14 +195,7 @@ class Wiring:
                 lease=choices.rules.lease,
                 trace=self._trace(item.given, item.destination, item.parameters),
             ),
-            requests=BucketRequests(
-                self.store,
-                self._signer,
-                upload_via=choices.upload_via,
-                input_via=choices.input_via,
-                ttl=choices.ttl,
-                webhook_url=self.settings.webhook_url,
-            ),
+            requests=self._access.requests(choices),
             landing=Landing(
                 self.store,
                 Workspace.for_destination(item.destination, choices.workspace),
