@@ -26,7 +26,14 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": _NAME, "python-modules": ["airflow_provider_clarity.hooks.clarity"]},
         ],
         "operators": [
-            {"integration-name": _NAME, "python-modules": ["airflow_provider_clarity.operators.upscale"]},
+            {
+                "integration-name": _NAME,
+                "python-modules": [
+                    "airflow_provider_clarity.operators.upscale",
+                    "airflow_provider_clarity.operators.batch",
+                    "airflow_provider_clarity.operators.plan",
+                ],
+            },
         ],
         "triggers": [
             {"integration-name": _NAME, "python-modules": ["airflow_provider_clarity.triggers.upscale"]},
@@ -47,5 +54,10 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "extra-links": ["airflow_provider_clarity.links.clarity.ClarityObjectLink"],
+        "extra-links": [
+            "airflow_provider_clarity.links.clarity.ClarityObjectLink",
+            "airflow_provider_clarity.links.clarity.ClarityBucketLink",
+            "airflow_provider_clarity.links.clarity.ClarityManifestLink",
+            "airflow_provider_clarity.links.clarity.ClarityDeadLetterLink",
+        ],
     }

@@ -24,6 +24,7 @@ from airflow_provider_clarity.batch.money import usd
 from airflow_provider_clarity.batch.plan.model import PlanRow
 from airflow_provider_clarity.batch.progress import Progress
 from airflow_provider_clarity.batch.taking import Taking
+from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.batch.window_gate import WindowGate
 from airflow_provider_clarity.exceptions import ClarityInputError
@@ -75,6 +76,11 @@ class Backfill:
         self.gave_up = False
         self._stopped = False
         self._resumed = False
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted for the metrics."""
+        return self._engine.tally
 
     @property
     def idle(self) -> bool:

@@ -110,6 +110,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     requests: Requests,
     wanted: Wanted,
     workspace: Workspace,
+    root: GsUri,
     round_: Round,
     rules: Rules,
     limits: Limits,
@@ -125,11 +126,11 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     """Take the ledger of a round over, or begin it, and put a backfill together. Blocks.
 
     :param store: of sources, destinations and workspace
+    :param root: the folder of the round's ledger
     :return: the round, with its ledger taken over
     :raises ClarityLostError: the ledger cannot be read
     :raises ClarityFencedError: others take it over as fast as we do
     """
-    root = ledger_root(workspace, wanted, round_.place).child(f"{round_.number}/")
     journal = Journal(store, root, runner(), clock=clock, monotonic=monotonic, lease=rules.lease)
     state = journal.open()
     ledger = JournalLedger(journal, store, clock=clock)

@@ -6,6 +6,7 @@ left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -40,6 +41,32 @@ def lineage_of(source: str, destination: str, output_format: str, result: Mappin
         outputs=[facet.Dataset(*made)] if made else [],
         run_facets=facets,
     )
+
+
+def lineage_between(source: str | list[str], destination: str) -> Any:  # noqa: ANN401 - OpenLineage need not be installed
+    """Say from which prefix to which; of a list, from each bucket and folder once.
+
+    :param source: as the user wrote it, rendered
+    :return: an ``OperatorLineage``
+    """
+    facet: Any = import_module("airflow.providers.common.compat.openlineage.facet")
+    extractors: Any = import_module("airflow.providers.openlineage.extractors")
+
+    texts = [source] if isinstance(source, str) else source
+    named = dict.fromkeys(name for text in texts if (name := _folder_name(text)) is not None)
+    made = _folder_name(destination)
+    return extractors.OperatorLineage(
+        inputs=[facet.Dataset(*one) for one in named], outputs=[facet.Dataset(*made)] if made else []
+    )
+
+
+def _folder_name(text: str) -> tuple[str, str] | None:
+    """Name the folder that a source of many lies in: up to the last ``/`` before the first wildcard."""
+    if not text.startswith("gs://"):
+        return None
+    bucket, _, name = text.removeprefix("gs://").partition("/")
+    literal = re.split(r"[*?\[]", name, maxsplit=1)[0]
+    return f"gs://{bucket}", literal.rpartition("/")[0] or "/"
 
 
 def source_name(text: str) -> tuple[str, str] | None:

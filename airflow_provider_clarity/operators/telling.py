@@ -22,6 +22,7 @@ SOURCE_KEY = "clarity_source"
 """Under which the source's name is in the context, for a ``map_index_template``."""
 _LONGEST_LABEL = 250
 """What Airflow's column for a rendered map index holds."""
+_TOLD_OF_MANY = ("planned", "delivered", "recovered", "done", "purchases", "cost_usd", "manifest", "dead_letter")
 _TOLD = ("uri", "outcome", "cost_usd", "task_uuid", "width", "height")
 
 
@@ -70,13 +71,33 @@ def tell_outlets(context: Context, outlets: object, result: Mapping[str, Any]) -
         from airflow.providers.common.compat.sdk import Asset  # noqa: PLC0415
 
         extra = {name: result.get(name) for name in _TOLD}
-        partition = context.get("partition_key")
         for outlet in outlets if isinstance(outlets, list | tuple) else ():
             if isinstance(outlet, Asset) and holds(outlet.uri, str(result["uri"])):
-                event: Any = context["outlet_events"][outlet]
-                event.extra = {**event.extra, **extra}
-                if partition and hasattr(event, "add_partitions"):
-                    event.add_partitions([partition])
+                _add(context, outlet, extra)
+
+
+def tell_outlets_of_many(context: Context, outlets: object, destination: str, result: Mapping[str, Any]) -> None:
+    """Say on the event of each outlet that holds the destination what a run over many images came to.
+
+    :param destination: the prefix
+    :param result: what the operator returns
+    """
+    with _harmless("Asset events"):
+        from airflow.providers.common.compat.sdk import Asset  # noqa: PLC0415
+
+        extra = {name: result.get(name) for name in _TOLD_OF_MANY}
+        for outlet in outlets if isinstance(outlets, list | tuple) else ():
+            if isinstance(outlet, Asset) and holds(outlet.uri.rstrip("/"), destination.rstrip("/")):
+                _add(context, outlet, extra)
+
+
+def _add(context: Context, outlet: Any, extra: Mapping[str, Any]) -> None:  # noqa: ANN401 - typed by Airflow only
+    """Put what is told on the event of an outlet, and into the run's partition where it has one."""
+    event: Any = context["outlet_events"][outlet]
+    event.extra = {**event.extra, **extra}
+    partition = context.get("partition_key")
+    if partition and hasattr(event, "add_partitions"):
+        event.add_partitions([partition])
 
 
 def holds(asset_uri: str, object_uri: str) -> bool:

@@ -20,7 +20,7 @@ from airflow_provider_clarity.batch.outcomes import parse_tolerated
 from airflow_provider_clarity.batch.plan.grammar import parse_batch_source
 from airflow_provider_clarity.batch.plan.wanted import Wanted
 from airflow_provider_clarity.batch.rounds import Ended
-from airflow_provider_clarity.batch.running import Limits, Round, open_backfill
+from airflow_provider_clarity.batch.running import Limits, Round, ledger_root, open_backfill
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.parameters import parameters_from_user
@@ -83,6 +83,7 @@ class Shop:
         """Drive a backfill to its end; what its ledger says then."""
         wanted = self.wanted(source, round_.key, **options)
         store = self.store or self.bench.store
+        workspace = Workspace.for_destination(wanted.destination, self.bench.workspace)
         async with self.bench.api(client, timeout=self.timeout) as api:
             opened = open_backfill(
                 client=api,
@@ -91,7 +92,8 @@ class Shop:
                     store, Signer(self.bench.client, self.bench.client._credentials), self.bench.upload_via
                 ),
                 wanted=wanted,
-                workspace=Workspace.for_destination(wanted.destination, self.bench.workspace),
+                workspace=workspace,
+                root=ledger_root(workspace, wanted, round_.place).child(f"{round_.number}/"),
                 round_=round_,
                 rules=self.rules,
                 limits=self.limits,
