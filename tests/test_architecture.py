@@ -27,10 +27,11 @@ MAY_IMPORT = {
     "emulator": set(),
     "demo": LEAVES,
     "check": LEAVES | {"hooks", "runware", "storage"},
+    "ledger": LEAVES | {"batch", "storage"},
 }
 """Each part, and the other parts of the package it may import. The version is free to all but the emulator."""
 
-WITHOUT_AIRFLOW = ("", "exceptions", "redact", "runware", "storage", "batch", "emulator", "provider_info")
+WITHOUT_AIRFLOW = ("", "exceptions", "redact", "runware", "storage", "batch", "ledger", "emulator", "provider_info")
 
 
 def part_of(path: Path) -> str:

@@ -43,6 +43,14 @@ def backoff(n: int, jitter: float) -> float:
     return longest * (0.5 + 0.5 * jitter)
 
 
+def earliest(median: float | None) -> float:
+    """Return the age in seconds at which the fastest tasks may be done; 0, when it is not known.
+
+    :param median: seconds that tasks took lately, in the middle
+    """
+    return 0.0 if median is None else median * _EARLIEST_OF_MEDIAN
+
+
 def next_look(age: float, median: float | None = None) -> float:
     """Return the seconds until a task is worth looking at (again).
 
@@ -54,7 +62,7 @@ def next_look(age: float, median: float | None = None) -> float:
     :param median: seconds that tasks took lately, in the middle; none, when it is not known
     """
     age = max(age, 0.0)
-    first = FIRST_LOOK if median is None else max(FIRST_LOOK, median * _EARLIEST_OF_MEDIAN)
+    first = max(FIRST_LOOK, earliest(median))
     takes = age if median is None else max(median, age / _TAIL_OF_MEDIAN)
     apart = min(max(takes * _OF_AGE, SHORTEST_LOOK), LONGEST_LOOK)
     return max(apart, first - age) if age < first else apart

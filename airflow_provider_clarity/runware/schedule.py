@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 from uuid import UUID
 
-from airflow_provider_clarity.runware.pace import next_look
+from airflow_provider_clarity.runware.pace import earliest, next_look
 
 NOW: Final = 0.2
 """Seconds before it is due from which on a task has to go with the next sweep."""
@@ -59,10 +59,14 @@ class Schedule:
         :param task: its UUID
         :param now: the time
         :param age: seconds since it was submitted
-        :param first_look: seconds until the first look; none: as :func:`next_look` says
+        :param first_look: seconds until the first look, as somebody said who does not know how long tasks take now: a
+            look before any may be done is put off; none: as :func:`next_look` says
         :return: when it is due
         """
-        due = now + (next_look(age, self.median) if first_look is None else max(first_look, 0.0))
+        if first_look is None:
+            due = now + next_look(age, self.median)
+        else:
+            due = now + max(first_look, 0.0, earliest(self.median) - age)
         if known := self._tasks.get(task):
             known.watchers += 1
             known.due = min(known.due, due)

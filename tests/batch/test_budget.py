@@ -67,6 +67,8 @@ class TestTheRule:
     def test_the_last_image_fits_exactly(self) -> None:
         """A cap of exactly what is reserved is enough."""
         assert Budget(cap=3_800).room(0) == 1
+        assert not Budget(cap=3_800).over
+        assert Budget(cap=3_799).over
         assert Budget(cap=3_799).room(0) == 0
         assert Budget(cap=7_600, spent=3_800, priced=5).room(0) == 1
         assert Budget(cap=7_600, unknown=1, priced=5).room(0) == 1

@@ -135,6 +135,13 @@ class TestCounts:
         )
         assert by_number({"a": 1, "b": 0, "c": 2}) == "c 2, a 1"
 
+    def test_each_outcome_is_in_the_sum(self) -> None:
+        """Once."""
+        counts = Counts(
+            1_000, 1, 20, 3, 40, 5, {"lost": 60, "auth": 7}, {"budget": 80, "stopped": 9}, 2, {"empty": 500}
+        )
+        assert (counts.settled, counts.pending, counts.failures, counts.due) == (225, 775, 67, 952)
+
 
 class TestTolerated:
     @pytest.mark.parametrize(

@@ -133,6 +133,17 @@ def test_what_was_paid_and_never_landed_is_bought_again_by_a_clear_only() -> Non
     assert allowed(kept, in_round=0, round_number=1)
 
 
+def test_nobody_followed_or_asked_unless_it_is_said() -> None:
+    """Else a failure of another run would be ours, or a lost picture bought again unasked."""
+
+    def bought(last: Attempt) -> bool:
+        """Ask as a run that has made nothing."""
+        return may_buy_again(last, run_key="run", round_number=0, in_round=0, max_attempts=3, on_lost="fail")
+
+    assert bought(attempt("failed", run_key="other", retryable=False))
+    assert not bought(attempt("lost", run_key="other"))
+
+
 def test_who_followed_an_attempt_shares_its_end() -> None:
     """Four runs that wait for one purchase must not each buy another when it is refused for good."""
     assert not allowed(attempt("failed", run_key="other", retryable=False), in_round=0, followed=True)

@@ -60,6 +60,8 @@ class TestRoom:
         assert Window.opened(32).room(0, NOW) == 4
         assert Window.opened(3).room(0, NOW) == 3
         assert Window.opened(1).limit == 1
+        assert Window.opened(32) == Window(ceiling=32, limit=4, reach=4)
+        assert Window.opened(2) == Window(ceiling=2, limit=2, reach=4)
         with pytest.raises(ValueError, match="one task at least, not for 0"):
             Window.opened(0)
 
@@ -167,7 +169,7 @@ class TestReplies:
 
     def test_a_refusal_sets_it_to_what_fits(self) -> None:
         """The capacity just seen: what the service has accepted and not finished."""
-        cut = window().answered(accepted=3, refused=7, in_flight=13, now=NOW)
+        cut = window(reach=8).answered(accepted=3, refused=7, in_flight=13, now=NOW)
         assert (cut.limit, cut.fitted, cut.reach, cut.settled, cut.whole) == (13, 13, 1, 0, False)
         assert cut.next_submit_at == NOW
         assert window(refusals=5).answered(accepted=1, refused=1, in_flight=9, now=NOW).refusals == 0
@@ -178,6 +180,7 @@ class TestReplies:
         cut = window().answered(accepted=0, refused=8, in_flight=12, now=NOW)
         assert (cut.limit, cut.whole, cut.refusals) == (16, True, 1)
         assert window().answered(accepted=0, refused=9, in_flight=0, now=NOW).limit == 4
+        assert window().answered(accepted=0, refused=2, in_flight=19, now=NOW).whole
         alone = window().answered(accepted=0, refused=1, in_flight=20, now=NOW)
         assert (alone.limit, alone.whole) == (20, False)
         assert window().answered(accepted=0, refused=1, in_flight=0, now=NOW).limit == 1
@@ -192,6 +195,12 @@ class TestReplies:
         cut = window(fitted=fitted).answered(accepted=0, refused=1, in_flight=20, now=NOW)
         assert cut.patience == patience
         assert cut.probe_at == NOW + patience
+
+    def test_a_tenth_is_no_change(self) -> None:
+        """Neither less nor more."""
+        wide = window(fitted=30, ceiling=64, limit=40)
+        for fits, patience in ((26, 4), (27, 16), (33, 16), (34, 4)):
+            assert wide.answered(accepted=0, refused=1, in_flight=fits, now=NOW).patience == patience
 
     def test_probes_are_a_minute_apart_at_most(self) -> None:
         """So that restored capacity is found within two minutes."""

@@ -39,6 +39,7 @@ class Watch:
     """
 
     gap = 0.0
+    gap_at = 0.0
     busy = 0.0
     callback = 0.0
     collection = 0.0
@@ -68,11 +69,14 @@ class Watch:
 
     async def beat(self) -> None:
         """Beat until cancelled."""
+        began = time.monotonic()
         last, busy = time.monotonic(), time.thread_time() - _collected()
         while True:
             await asyncio.sleep(BEAT)
             now, worked = time.monotonic(), time.thread_time() - _collected()
-            self.gap, last = max(self.gap, now - last - BEAT), now
+            if now - last - BEAT > self.gap:
+                self.gap, self.gap_at = now - last - BEAT, now - began
+            last = now
             self.busy, busy = max(self.busy, worked - busy), worked
 
 
@@ -105,6 +109,7 @@ async def wait_for(task: dict[str, Any], told: dict[str, float], trouble: list[s
         clarity_conn_id="clarity_default",
         run="gs://bench/run.json",
         task_uuids=[task["uuid"]],
+        first_look=now + 1.5,  # what a worker says that has just sent a task
         deadline=now + 600,
         sent_at=now - max(0.0, time.monotonic() - task["at"]),
     )
@@ -165,6 +170,7 @@ def measure(orders: dict[str, Any]) -> dict[str, Any]:
         thread.join()
     return found | {
         "cpu": time.process_time() - began,
+        "gap_at": watches[0].gap_at,
         "gap": max(watch.gap for watch in watches),
         "busy": max(watch.busy for watch in watches),
         "callback": watches[0].callback,

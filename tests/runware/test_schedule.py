@@ -55,6 +55,9 @@ def test_a_task_that_is_done_is_not_due_again_and_teaches_how_long_tasks_take() 
     assert schedule.median == 40
     assert schedule.next_moment() == math.inf
     assert schedule.watch(uuid4(), 100) == 116
+    assert schedule.watch(uuid4(), 100, first_look=2) == 116  # a worker knows of its own tasks only
+    assert schedule.watch(uuid4(), 100, first_look=30) == 130
+    assert schedule.watch(uuid4(), 100, age=20, first_look=0) == 100  # it may be done: asked for at once
 
 
 def test_nothing_is_learned_of_a_task_that_was_done_at_the_first_look() -> None:

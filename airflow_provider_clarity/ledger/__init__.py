@@ -1,0 +1,1 @@
+"""``python -m airflow_provider_clarity.ledger``: shows what a workspace holds, deletes what nobody needs."""
