@@ -17,6 +17,7 @@ from airflow_provider_clarity.batch.policy import IfExists, Occupant, Verdict, j
 from airflow_provider_clarity.exceptions import ERRORS
 from airflow_provider_clarity.hooks.form import EXTRA_FIELDS
 from airflow_provider_clarity.hooks.settings import DEFAULT_BASE_URL, settings_from_connection
+from airflow_provider_clarity.operators.batch import UpscaleBatchOperator
 from airflow_provider_clarity.operators.upscale import UpscaleOperator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,38 +141,53 @@ def test_the_dag_of_the_readme_is_a_dag() -> None:
     assert len(readme_dag().splitlines()) <= MOST_LINES
 
 
-def test_every_parameter_of_the_operator_is_described() -> None:
+OPERATORS = pytest.mark.parametrize(
+    ("page", "operator", "templated"),
+    [
+        ("operators.md", UpscaleOperator, set(UpscaleOperator.template_fields)),
+        ("batch.md", UpscaleBatchOperator, {"shard", "max_cost_usd", "name_pattern"}),
+    ],
+    ids=["one", "many"],
+)
+
+
+def parameters_of(operator: type) -> dict[str, Parameter]:
+    """What it takes by itself, by name."""
+    known = signature(operator.__init__).parameters  # type: ignore[misc]
+    return {name: one for name, one in known.items() if one.kind is Parameter.KEYWORD_ONLY}
+
+
+@OPERATORS
+def test_every_parameter_of_the_operator_is_described(page: str, operator: type, templated: set[str]) -> None:
     """What is not on its page does not exist for a user, and what is only on its page does not exist at all."""
-    described = named_first(section(DOCS / "operators.md", "Parameters"))
-    known = {
-        name
-        for name, one in signature(UpscaleOperator.__init__).parameters.items()
-        if one.kind is Parameter.KEYWORD_ONLY
-    }
-    assert described == known
+    described = {cells[0].strip("`") for cells in rows(section(DOCS / page, "Parameters"))[1:]}
+    assert described == set(parameters_of(operator))
+    assert templated <= described
 
 
-def test_the_defaults_on_the_page_are_those_of_the_operator() -> None:
+@OPERATORS
+def test_the_defaults_on_the_page_are_those_of_the_operator(page: str, operator: type, templated: set[str]) -> None:
     """A wrong default misleads whoever leaves a parameter out."""
-    parameters = signature(UpscaleOperator.__init__).parameters
-    for cells in rows(section(DOCS / "operators.md", "Parameters"))[1:]:
+    parameters = parameters_of(operator)
+    for cells in rows(section(DOCS / page, "Parameters"))[1:]:
         default = parameters[cells[0].strip("`")].default
         if cells[2] == "required":
             assert default is Parameter.empty, cells[0]
-        elif re.fullmatch(r"`[\w.]+`", cells[2]):
+        elif re.fullmatch(r"`[^`<]+`", cells[2]):
             assert str(default) == cells[2].strip("`"), cells[0]
         else:
             assert default in (None, False), f"{cells[0]}: {cells[2]}"
+    assert templated
 
 
-def test_what_is_templated_is_said_to_be() -> None:
+@OPERATORS
+def test_what_is_templated_is_said_to_be(page: str, operator: Any, templated: set[str]) -> None:
     """A template in another parameter would be taken as it is."""
     described = {
-        cells[0].strip("`")
-        for cells in rows(section(DOCS / "operators.md", "Parameters"))[1:]
-        if cells[1].endswith("templated")
+        cells[0].strip("`") for cells in rows(section(DOCS / page, "Parameters"))[1:] if cells[1].endswith("templated")
     }
-    assert described == set(UpscaleOperator.template_fields)
+    assert described == templated
+    assert templated <= set(operator.template_fields)
 
 
 def test_the_table_of_if_exists_is_the_one_that_is_carried_out() -> None:
