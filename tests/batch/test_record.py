@@ -100,6 +100,16 @@ def test_a_change_touches_the_attempt_it_names_and_no_other() -> None:
     assert lost.reopened(1) == lost
 
 
+def test_who_pays_is_decided_by_the_first_acknowledgement() -> None:
+    """A later look that finds the task known says nothing of whether it was before our first POST."""
+    adopted = record(attempt()).acknowledged(1, 5.0, adopted=True)
+    assert adopted.attempt(1).adopted
+    assert adopted.acknowledged(1, 6.0).attempt(1).adopted
+    ours = record(attempt()).acknowledged(1, 5.0)
+    assert not ours.attempt(1).adopted
+    assert ours.acknowledged(1, 6.0, adopted=True) == ours
+
+
 def test_an_ended_attempt_is_not_sent_again() -> None:
     """Its UUID is used up."""
     with pytest.raises(ValueError, match="has ended"):

@@ -57,6 +57,8 @@ def header_of(store: ObjectStore, head: LedgerHead) -> Header:
 def sibling_totals(store: ObjectStore, workspace: GsUri, place: str, *, besides: GsUri | None = None) -> Totals:
     """Sum up what a run key and map index has bought, over all of its ledgers and rounds.
 
+    What is in flight there is in nobody's engine here: for a budget, take ``closed()`` of it.
+
     :param workspace: the workspace's root
     :param place: run key and map index, as they are in the ledgers' path
     :param besides: a ledger that is left out, such as one's own

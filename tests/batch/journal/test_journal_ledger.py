@@ -350,6 +350,28 @@ def test_a_shared_claim_is_renewed_in_the_task_record_too(room: Room, taken: boo
     assert stored.attempts[1].last_sent_at == 5100.0
 
 
+def test_the_second_attempt_of_nothing_is_not_granted(room: Room) -> None:
+    """The first, which may be on its way, would be looked up by nobody."""
+    desk = room.desk()
+    assert not desk.claim(Wanted(item(5), unsent(5, 2)))[0].granted
+    assert room.intents() == [[]]
+
+
+def test_what_another_began_meanwhile_is_theirs_also_when_we_send_it(room: Room) -> None:
+    """The first intent pays. They began the second attempt, died, and we send it again under the same UUID."""
+    desk = room.desk()
+    desk.first(1)
+    failed = desk.ledger.note(item(1), lambda r: r.ended(1, "failed", 5001.0, failure=failure()))
+    theirs = unsent(1, 2, place="another/run/task/-1", run_key="another/run/task")
+    assert room.single().claim_one(item(1), theirs).granted
+    room.clock.now += 81
+    claim = desk.claim(Wanted(item(1), unsent(1, 2), failed))[0]
+    assert claim.granted
+    assert claim.record.attempts[1].place == "another/run/task/-1"
+    assert desk.journal.state.open[identity_of(1)].ours == (1,)
+    assert desk.journal.state.totals.in_flight == 0
+
+
 def test_what_is_wrong_with_one_record_concerns_that_image_only(room: Room) -> None:
     """A damaged record must not stop the ninety-nine others of an array."""
     room.store.create(record_uri(item(1)), b"{}", if_generation_match=0)
