@@ -173,7 +173,7 @@ def test_the_defaults_on_the_page_are_those_of_the_operator(page: str, operator:
         default = parameters[cells[0].strip("`")].default
         if cells[2] == "required":
             assert default is Parameter.empty, cells[0]
-        elif re.fullmatch(r"`[^`<]+`", cells[2]):
+        elif re.fullmatch(r"`[\w.:{}]+`", cells[2]):
             assert str(default) == cells[2].strip("`"), cells[0]
         else:
             assert default in (None, False), f"{cells[0]}: {cells[2]}"
