@@ -7,6 +7,8 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import HealthCheck, settings
+
 if "CLARITY_TEST_HOME" not in os.environ:
     _home = tempfile.mkdtemp(prefix="clarity-tests-")
     atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -22,3 +24,7 @@ if "CLARITY_TEST_HOME" not in os.environ:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SQLALCHEMY_SILENCE_UBER_WARNING": "1",  # about the SQLAlchemy 1.4 that 2.11 pins
     }
+
+# A property fails because of what it found, never because the machine was busy.
+settings.register_profile("clarity", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clarity")

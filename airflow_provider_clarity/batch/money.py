@@ -79,7 +79,7 @@ def _amount(value: object) -> Fraction | None:
     """Read an exact amount: a float is what it prints as, since nobody means 2.2999999999999998."""
     if isinstance(value, str):
         found = _WRITTEN.fullmatch(value.strip())
-        return Fraction(found["amount"].rstrip(".")) if found else None
+        return Fraction(found["amount"]) if found else None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if not math.isfinite(value):

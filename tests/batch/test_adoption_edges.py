@@ -24,6 +24,23 @@ def missing(since: float, at: float) -> dict[str, object]:
     return {"missing_since": since, "missing_at": at}
 
 
+def test_the_numbers_are_those_of_the_design() -> None:
+    """A change of any of them is a change of what is promised (docs/design.md, "Timeouts")."""
+    assert adoption.Rules() == adoption.Rules(
+        max_attempts=3,
+        on_lost="fail",
+        resubmit_window=86_400,
+        resubmit_after=1,
+        look_is_fresh=5,
+        storage_is_fresh=60,
+        item_timeout=900,
+        silence_confirmed=30,
+        upload_grace=30,
+        fetch_grace=30,
+        lease=20,
+    )
+
+
 class TestBeforeAPurchase:
     def test_what_is_done_is_done_even_where_something_is_on_its_way(self) -> None:
         """Its picture lies at its final name."""
@@ -102,7 +119,10 @@ class TestASuccess:
         done = view(response=look("success", at=NOW), succeeded_at=NOW - 40, staged_at=NOW)
         assert ask(replace(done, details=look("success", at=NOW, image_url=True))) == adoption.Recover()
         assert ask(replace(done, details=look("success", at=NOW - 0.1, image_url=True))) == adoption.AskDetails()
-        assert ask(replace(done, details=look("success", at=NOW))) == adoption.End("failed", messages.NEVER_LANDED)
+        nowhere = replace(done, details=look("success", at=NOW))
+        assert ask(nowhere) == adoption.End("failed", messages.NEVER_LANDED)
+        refused = replace(nowhere, staged="broken", refused="cut")
+        assert ask(refused) == adoption.End("failed", messages.refused_picture(attempt(), "cut"))
 
     def test_an_address_that_knows_nothing_is_asked_again_after_half_its_time(self) -> None:
         """Half a second at least, and not beyond the grace, wherever the address comes from."""

@@ -27,4 +27,5 @@ def test_only_the_last_ones_count(seconds: list[float]) -> None:
         learned = learned.after(one)
     last = [round(max(0.0, one), 3) for one in seconds[-REMEMBERED:]]
     assert learned.took == tuple(last)
+    assert len(learned.took) == min(32, len(seconds))
     assert learned.median == median(last)

@@ -163,8 +163,8 @@ class TestTolerated:
 
     @pytest.mark.parametrize(
         "written",
-        [Decimal(3), -1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "five", "1e2",
-         [], "\u0665%"],
+        [Decimal(3), -1, "-1", 0.05, "0.05", 5.0, True, None, "", "%", "5%%", "101%", "100.1%", "1.0000001%",
+         "five", "1e2", [], "\u0665%"],
     )  # fmt: skip
     def test_anything_else_is_refused(self, written: object) -> None:
         """0.05 may be meant as 5 % or as no image at all. It says what to write."""
@@ -193,6 +193,7 @@ class TestTolerated:
             counted(delivered=94, failed={"safety": 5}, done=100, stale=9, foreign=9)
         )
         assert parse_tolerated("0%").allows(counted())
+        assert Tolerated() == parse_tolerated(0)
 
 
 def judged(counts: Counts, tolerated: object = 0, **given_: object) -> Verdict:

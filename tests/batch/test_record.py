@@ -53,6 +53,7 @@ def test_an_outcome_stays_but_for_a_better_one() -> None:
     """A late failure never hides a delivered picture; a picture that turned up ends a lost attempt well."""
     delivered = record(attempt()).ended(1, "delivered", 5.0, cost_microusd=1300)
     assert delivered.ended(1, "failed", 9.0, failure=Failure(kind="provider", message="late")) == delivered
+    assert delivered.ended(1, "lost", 9.0, failure=Failure(kind="lost", message="late")) == delivered
     lost = record(attempt()).ended(1, "lost", 5.0)
     found = lost.ended(1, "recovered", 9.0, cost_microusd=1300).last
     assert found is not None
@@ -232,6 +233,13 @@ def test_who_was_known_before_our_first_post_stays_so() -> None:
     assert record(attempt()).acknowledged(1, 5.0, adopted=True).attempt(1).adopted
     assert not record(attempt()).acknowledged(1, 5.0).attempt(1).adopted
     assert record(attempt(adopted=True)).acknowledged(1, 5.0).attempt(1).adopted
+
+
+def test_the_last_attempt_counts() -> None:
+    """And a new record is of this version."""
+    assert record(attempt(1, outcome="failed"), attempt(2)).last == attempt(2)
+    assert record().last is None
+    assert record().v == 1
 
 
 def test_a_change_in_the_middle_keeps_what_is_around_it() -> None:
