@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 from airflow_provider_clarity.batch.budget import Budget
-from airflow_provider_clarity.batch.endings import refused
+from airflow_provider_clarity.batch.endings import refused, unbought
 from airflow_provider_clarity.batch.engine import Engine
 from airflow_provider_clarity.batch.feeding import Feeder
 from airflow_provider_clarity.batch.item import Item
@@ -194,11 +194,20 @@ class Backfill:
         return True
 
     async def _give_up(self) -> None:
-        """Let go of all that was never sent: the budget lets nothing more leave. The plan is made to its end."""
+        """Let go of all that waits for a purchase: the budget lets nothing more leave. The plan is made to its end."""
         for image, row in list(self._taken.values()):
-            if image.view.attempt is None and image.end is None:
-                self._engine.drop(image)
-                del self._taken[row.position]
+            attempt = image.view.attempt
+            unbought_ = attempt is None or attempt.outcome is None
+            if image.end is not None or not (attempt is None or self._engine.waits_for_purchase(image)):
+                continue
+            if not unbought_:
+                self._engine.give_up(image)  # it failed before, and that is how it ends
+                continue
+            if attempt is not None:
+                self._journal.buffer(unbought(row))
+            self._engine.drop(image)
+            del self._taken[row.position]
+        await self._collect()
         await self._feeder.drain()
         self.gave_up = True
 

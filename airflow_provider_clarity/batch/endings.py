@@ -14,3 +14,10 @@ def refused(row: PlanRow, error: ClarityError) -> End:
     return End(
         position=row.position, outcome="failed", failure=failure, attempt=row.attempt, extra=dict(row.extra)
     )  # fmt: skip
+
+
+def unbought(row: PlanRow) -> End:
+    """Write down that the only POST of a row was refused, and that the budget lets no other leave."""
+    return End(
+        position=row.position, outcome="not_submitted", why="budget", attempt=row.attempt, extra=dict(row.extra)
+    )  # fmt: skip

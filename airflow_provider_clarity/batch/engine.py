@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from airflow_provider_clarity.batch import adoption
+from airflow_provider_clarity.batch import adoption, messages
 from airflow_provider_clarity.batch.adoption import Action, Rules, View, next_action
 from airflow_provider_clarity.batch.gate import Gate, OpenGate
 from airflow_provider_clarity.batch.item import Item
@@ -120,6 +120,16 @@ class Engine:
     def drop(self, image: Tracked) -> None:
         """Let go of an image of which nothing is under way."""
         self._images.remove(image)
+
+    def waits_for_purchase(self, image: Tracked) -> bool:
+        """Whether all that is left to do for an image is to buy it, for the first time or anew."""
+        now = max(self._work.clock(), image.view.send_at)
+        action = next_action(image.view, now, self._work.rules)
+        return not image.in_flight and isinstance(action, adoption.Buy | adoption.SendAgain)
+
+    def give_up(self, image: Tracked) -> None:
+        """End an image with how its last attempt ended, though another might be bought."""
+        image.end = self._work.landing.finished(image, "failed", image.attempt.failure or messages.GONE)
 
     @property
     def tally(self) -> Tally:

@@ -16,6 +16,7 @@ from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.leftovers import may_have_left, to_sweep
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
 from airflow_provider_clarity.batch.record import AttemptOutcome, Failure
+from airflow_provider_clarity.batch.tally import paid_in_vain
 from airflow_provider_clarity.batch.tracked import ItemEnd, Outcome, Tracked
 from airflow_provider_clarity.exceptions import ClarityDeliveryError, ClarityError
 from airflow_provider_clarity.redact import redact
@@ -289,7 +290,7 @@ class Landing:
         if last.place != place:
             return before
         cost = image.cost_microusd if image.cost_microusd is not None else last.cost_microusd
-        if cost is None and last.outcome == "failed":
+        if cost is None and last.outcome == "failed" and not paid_in_vain(last):
             cost = 0  # a failed task costs what the service states, else nothing
         return None if cost is None else before + cost
 

@@ -187,13 +187,15 @@ class TaskRecord(_Stored):
         """Return the record with the outcome of attempt ``n``, and of no other.
 
         An outcome stays, but for those that found a better end: a *lost* or *failed* attempt whose picture turned up
-        later, and one that was delivered again because its output had gone.
+        later, and one that was delivered again because its output had gone. What ends and was never sent was bought
+        by somebody else, under the same UUID.
         """
         attempt = self.attempt(n)
         if attempt.outcome is not None and outcome in ("failed", "lost"):
             return self
         return self._with(
             n,
+            adopted=attempt.adopted or attempt.sent_at is None,
             outcome=outcome,
             ended_at=now,
             failure=failure,

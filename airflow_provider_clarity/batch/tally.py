@@ -19,6 +19,11 @@ def bought(attempt: Attempt) -> bool:
     return attempt.acknowledged_at is not None or attempt.outcome in _LANDED
 
 
+def paid_in_vain(attempt: Attempt) -> bool:
+    """Whether its picture was made and did not land: of the attempts that failed, these cost what a picture costs."""
+    return attempt.outcome == "failed" and attempt.failure is not None and attempt.failure.kind == "delivery"
+
+
 def counts_between(before: TaskRecord, after: TaskRecord, *, adopted: int | None = None) -> Counter[str]:
     """Count what a write made known.
 

@@ -129,10 +129,10 @@ class Work:
 
     async def acknowledged(self, image: Tracked, now: float) -> None:
         """Know it at once, and write it down; a write that fails is repeated before anything else is done."""
-        n = image.attempt.n
+        n, adopted = image.attempt.n, image.adopted == image.attempt.n
         image.acknowledged = (n, now)
         image.know(image.record, image.view.may_claim_at)
-        await self.note(image, lambda r: r.acknowledged(n, now))
+        await self.note(image, lambda r: r.acknowledged(n, now, adopted=adopted))
 
     def hold(self, image: Tracked, times: int, at_least: float | None = None) -> None:
         """Leave an image alone for a while, after so many failures in a row."""

@@ -1,13 +1,17 @@
 """Our own view of an image, brought together with the task record that others write too. Pure.
 
-Invariants: an attempt that this run recorded first stays ours, with its times and its place, whoever wrote the task
-record first, so that its cost is counted here and only here; what became of it is what the task record says; attempts
-of others are taken over as they are.
+Two ledgers that do not know of each other may both record the same first attempt; one of them buys it, and where a
+reply was lost neither can tell which. So the task record decides: whoever first writes an outcome into it has the cost,
+unless it knows that it did not buy (``adopted``).
+
+Invariants: an attempt that this run recorded first stays ours, with its times and its place; its cost is counted by one
+of those who recorded it and only there; what became of it is what the task record says; attempts of others are taken
+over as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from airflow_provider_clarity.batch.ledger import Change
 from airflow_provider_clarity.batch.record import Attempt, TaskRecord
@@ -42,8 +46,48 @@ def _ours(stored: Attempt, local: Attempt) -> Attempt:
             "failure": stored.failure,
             "cost_microusd": stored.cost_microusd if stored.cost_microusd is not None else local.cost_microusd,
             "kept": stored.kept,
+            "adopted": _bought_by_others(stored, local),
         }
     )
+
+
+def _bought_by_others(stored: Attempt, local: Attempt) -> bool:
+    """Whether somebody else pays: what we never sent may have been sent by whoever took our claim over."""
+    if stored.place == local.place:
+        return stored.adopted and local.adopted
+    return local.adopted or _is_theirs(stored)
+
+
+def _is_theirs(stored: Attempt) -> bool:
+    """Whether another ledger has the cost of an attempt that we recorded, too."""
+    return stored.outcome is not None and not stored.adopted
+
+
+def claiming(change: Change, local: TaskRecord, ours: Collection[int]) -> Change:
+    """Return the change of the task record with our name on what it settles of ours, unless others have the cost.
+
+    :param local: as we know it, with our change
+    :param ours: as for :func:`merged`
+    """
+
+    def changed(stored: TaskRecord) -> TaskRecord:
+        after = change(stored)
+        attempts = tuple(
+            _claimed(one, stored.attempts[one.n - 1 : one.n], local.attempt(one.n))
+            if one.n in ours and one.n <= len(local.attempts)
+            else one
+            for one in after.attempts
+        )
+        return after.model_copy(update={"attempts": attempts})
+
+    return changed
+
+
+def _claimed(after: Attempt, before: Sequence[Attempt], local: Attempt) -> Attempt:
+    settled_by_others = any(one.place != local.place and _is_theirs(one) for one in before)
+    if after.outcome is None or after.place == local.place or local.adopted or settled_by_others:
+        return after
+    return after.model_copy(update={"place": local.place, "adopted": False})
 
 
 def _sent(attempt: Attempt) -> float:

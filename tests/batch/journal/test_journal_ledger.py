@@ -452,14 +452,19 @@ def test_what_is_in_flight_when_an_image_ends_stays_on_record(room: Room) -> Non
 @UNTIMED
 @given(st.data())
 def test_merging_keeps_what_is_ours_and_believes_what_became_of_it(data: Any) -> None:
-    """Place, first POST and adoption are ours; the outcome is the record's; others' attempts are as they are."""
+    """Place and first POST are ours, the outcome is the record's, the cost is whose outcome was written first."""
     stored = record(1, data.draw(attempts(1)), data.draw(attempts(1, 2)))
     local = record(1, data.draw(attempts(1)).model_copy(update={"place": "ours"}))
     found = merged(stored, local, (1,))
     mine, theirs = found.attempts
     assert theirs == stored.attempts[1]
-    assert (mine.place, mine.adopted) == ("ours", local.attempts[0].adopted)
     told = stored.attempts[0]
+    theirs_to_pay = told.outcome is not None and not told.adopted
+    assert (mine.place, mine.adopted) == ("ours", local.attempts[0].adopted or theirs_to_pay)
+    alike = stored.model_copy(
+        update={"attempts": tuple(one.model_copy(update={"place": "ours"}) for one in stored.attempts)}
+    )
+    assert merged(alike, local, (1,)).attempts[0].adopted == (told.adopted and local.attempts[0].adopted)
     assert (mine.outcome, mine.failure, mine.kept) == (told.outcome, told.failure, told.kept)
     assert mine.cost_microusd in (stored.attempts[0].cost_microusd, local.attempts[0].cost_microusd)
     sent = [one.attempts[0].last_sent_at for one in (stored, local) if one.attempts[0].last_sent_at is not None]

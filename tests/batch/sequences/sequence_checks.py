@@ -15,8 +15,9 @@ from itertools import pairwise
 from sequence_service import Purchase, said_by
 from sequence_world import PRINT, World
 
+from airflow_provider_clarity.batch.counts import Counts
 from airflow_provider_clarity.batch.identity import task_uuid
-from airflow_provider_clarity.batch.journal.closing import MANIFEST, counts_of, read_summary
+from airflow_provider_clarity.batch.journal.closing import MANIFEST, read_summary
 from airflow_provider_clarity.batch.journal.segments import find_segments, read_segments, read_state
 from airflow_provider_clarity.batch.journal.state import RunState
 from airflow_provider_clarity.batch.plan.rows import read_rows
@@ -47,7 +48,7 @@ class Claim:
 def breaches(world: World) -> list[str]:
     """Say what does not hold."""
     said = [f"defect: {error!r}" for error in world.defects]
-    said += [f"{name} does not come to its end" for name in world.unended]
+    said += [f"{name} does not come to its end: {world.last_error(name)}" for name in world.unended]
     ledgers = {root: _Ledger(world, root) for root in _roots(world)}
     records = _records(world)
     said += _billed_twice(world, records)
@@ -163,10 +164,6 @@ class _Ledger:
 
     def breaches(self) -> Iterator[str]:
         """Say what does not hold of it alone."""
-        try:
-            counts_of(self.state).checked(whole=True)
-        except ClarityError as error:
-            yield str(error)
         claims = list(self.claims())
         totals = self.state.totals
         known = sum(claim.cost or 0 for claim in claims)
@@ -182,6 +179,10 @@ class _Ledger:
         if summary is None or manifest is None:
             yield "no summary"
             return
+        try:
+            Counts.read(summary.counts, planned=summary.planned, adopted=summary.adopted).checked(whole=True)
+        except ClarityError as error:
+            yield str(error)
         rows = list(read_rows(manifest.data.splitlines()))
         outcomes = Counter(row.outcome for row in rows)
         counted: Counter[str | None] = Counter()
@@ -195,7 +196,8 @@ def _claim(place: str, attempt: Attempt) -> Claim | None:
     if attempt.adopted or (attempt.outcome is None and attempt.sent_at is None):
         return None
     cost = attempt.cost_microusd if attempt.outcome is not None else None
-    if attempt.outcome == "failed":
+    in_vain = attempt.failure is not None and attempt.failure.kind == "delivery"  # paid, and never landed
+    if attempt.outcome == "failed" and not in_vain:
         cost = cost or 0
     return Claim(place, str(attempt.task_uuid), cost, attempt.outcome)
 

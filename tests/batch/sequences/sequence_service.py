@@ -186,17 +186,18 @@ class Service:
 
     def submit(self, tasks: Sequence[Order], how: str, sender: Process, *, late: bool = False) -> SubmitReply:
         """Take an array."""
-        if not late:
-            self._account(tasks, sender)
         if how == "key":
             refused = tuple(SubmitOutcome(task.task_uuid, "refused") for task in tasks)
+            self._unreserve(refused)
             return SubmitReply(refused, stop=ClarityAuthError("The key was refused (a fault of the sequence)."))
         if how in ("throttled", "refused"):
             status: Any = "refused" if how == "refused" else "unknown"
-            return SubmitReply(tuple(SubmitOutcome(task.task_uuid, status) for task in tasks), throttled=True)
-        outcomes = []
+            turned = tuple(SubmitOutcome(task.task_uuid, status) for task in tasks)
+            self._unreserve(turned)
+            return SubmitReply(turned, throttled=True)
+        outcomes: list[SubmitOutcome] = []
         for n, task in enumerate(tasks):
-            part = (n + self.posted) % 3 if how == "mixed" else 0
+            part = (n + self.posted - 1) % 3 if how == "mixed" else 0
             if part == 1:
                 outcomes.append(SubmitOutcome(task.task_uuid, "refused"))
             elif part == 2:
@@ -204,19 +205,27 @@ class Service:
                 outcomes.append(SubmitOutcome(task.task_uuid, "failed", error))
             else:
                 outcomes.append(self._take(task, sender, late=late))
+        self._unreserve(outcomes)
         throttled = any(outcome.status == "refused" for outcome in outcomes)
         return SubmitReply(tuple(outcomes), throttled=throttled)
 
-    def _account(self, tasks: Sequence[Order], sender: Process) -> None:
+    def account(self, tasks: Sequence[Order], sender: Process) -> None:
         """Note what the sender had in flight, and how much it reserved for each, at this POST of its."""
         self.posted += 1
         if sender.reserve is None or sender.flying is None:
             return
+        if all(str(task.task_uuid) in self.reserved for task in tasks):
+            return  # no purchase: each was sent before
         reserve = sender.reserve()
         for task in tasks:
             self.reserved.setdefault(str(task.task_uuid), reserve)
         flying = sender.flying() | {str(task.task_uuid) for task in tasks}
         self.last_flying[sender.place] = {uuid: self.reserved.get(uuid, reserve) for uuid in flying}
+
+    def _unreserve(self, outcomes: Iterable[SubmitOutcome]) -> None:
+        for outcome in outcomes:
+            if outcome.status == "refused":
+                self.reserved.pop(str(outcome.task_uuid), None)
 
     def _take(self, task: Order, sender: Process, *, late: bool) -> SubmitOutcome:
         uuid, now, rule = task.task_uuid, self.loop.now, self.switches.conflict_after_done
@@ -291,7 +300,7 @@ class Service:
         if task.error is not None:
             cost = task.billed / 1_000_000 if self.switches.bill_failed != "unstated" and task.billed else None
             if task.error == "uploadFailed":
-                cost = task.billed / 1_000_000
+                cost = task.billed / 1_000_000 if task.fate.cost == "stated" else None
             return TaskState(uuid, "failed", error=task_error(task.error, "It failed.", task_uuid=uuid, cost=cost))
         told = task.fate.cost == "stated" or (task.fate.cost == "archive" and which == "details")
         served = task.endpoint is None or self.switches.url_with_upload
@@ -337,6 +346,7 @@ class MemoryClient:
         def arrive() -> SubmitReply:
             if process.loop.now - called > TIMEOUT or post.how == "never":
                 return unknown  # it waited for longer than a POST may: it never left
+            service.account(tasks, process)
             if post.how == "late":
                 late = post.lag > TIMEOUT
                 process.loop.call_later(post.lag, lambda: service.submit(tasks, "late", process, late=late))

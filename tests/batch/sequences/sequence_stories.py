@@ -49,9 +49,7 @@ STEPS = st.one_of(
 FATES = st.builds(
     Fate,
     st.sampled_from((3.0, 0.2, 12.0, 80.0)),
-    st.sampled_from(
-        ("success", "success", "success", "providerError", "timeoutProvider", "contentPolicyViolation", "uploadFailed")
-    ),
+    st.sampled_from(("success", "success", "success", "providerError", "timeoutProvider", "contentPolicyViolation")),
     st.sampled_from(("ok", "ok", "late", "never", "cut", "small", "refused")),
     st.sampled_from((5.0, 0.5, 15.0, 50.0)),
     st.sampled_from(("stated", "stated", "missing", "archive")),

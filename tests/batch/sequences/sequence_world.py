@@ -274,7 +274,9 @@ class World:
             return
         process.round_number = number
         root = base.child(f"{number}/")
-        before = await asyncio.to_thread(lambda: sibling_totals(store, workspace.root, run.place, besides=root))
+        before = await asyncio.to_thread(
+            lambda: sibling_totals(store, workspace.root, run.place, besides=root).closed()
+        )
         opened = await asyncio.to_thread(
             lambda: open_backfill(
                 client=cast("Any", MemoryClient(self.service, process)),
@@ -362,6 +364,10 @@ class World:
             log=self.log,
             clock=self.clock,
         )
+
+    def last_error(self, name: RunName) -> str:
+        """Say how the last try of a run ended."""
+        return repr(next(one.error for one in reversed(self.processes) if one.run == name))
 
     def dead_letter(self) -> GsUri | None:
         """Where today's last dead letter is."""

@@ -1,0 +1,34 @@
+"""Sequences that once broke a promise, shrunk: each names what was wrong."""
+
+from __future__ import annotations
+
+import pytest
+from sequence_checks import breaches
+from sequence_service import Fate, Post, Switches
+from sequence_story import Story, Try
+from sequence_world import play
+
+ONCE = {
+    "a paid picture that never landed, its cost unsaid, was counted as having cost nothing": Story(
+        (Try("today"),), images=1, fates=(Fate(upload="never", cost="missing", url="never"),)
+    ),
+    "an image that failed waited for ever for a purchase that the budget does not allow": Story(
+        (Try("today"),),
+        images=1,
+        cap=2600,
+        switches=Switches(bill_failed="stated"),
+        fates=(Fate(ends="providerError"),),
+    ),
+    "an image whose only POST was refused waited for ever for a budget that was spent": Story(
+        (Try("today"),), cap=2600, posts=(Post("mixed"),)
+    ),
+    "two runs that sent one UUID at the same time both counted its cost": Story(
+        (Try("today"), Try("tomorrow")), images=1, posts=(Post("never"),)
+    ),
+}
+
+
+@pytest.mark.parametrize("story", ONCE.values(), ids=ONCE)
+def test_what_was_mended_stays_mended(story: Story) -> None:
+    """Breaks if an old defect comes back."""
+    assert breaches(play(story)) == []
