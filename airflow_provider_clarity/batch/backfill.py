@@ -178,7 +178,7 @@ class Backfill:
         for image, row in ended:
             del self._taken[row.position]
             if not await self._retake(image, row):
-                self._ledger.settle(image, dict(row.extra))
+                await asyncio.to_thread(self._ledger.settle, image, dict(row.extra))
         self._journal.buffer(Learned(name=WINDOW, value=self._gate.window.to_json()))
 
     async def _retake(self, image: Tracked, row: PlanRow) -> bool:

@@ -99,7 +99,7 @@ class BatchWiring:
 
         :param root: from :meth:`root`, or from the event
         """
-        before = sibling_totals(self._access.store, self.workspace.root, self._place, besides=root)
+        before = sibling_totals(self._access.store, self.workspace.root, self._place, besides=root).closed()
         number = int(root.name.rstrip("/").rpartition("/")[2])
         return open_backfill(
             client=client,
