@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import json.encoder
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ from uuid import UUID
 VERSION = 1
 """The version of the content key; older ones still count as done."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-"""One for all digests: a backfill makes a million of them."""
+"""One for all digests."""
+_text = json.encoder.encode_basestring_ascii
 
 
 def content_key(
@@ -47,6 +49,25 @@ def content_key(
             "parameters": dict(parameters),
         },
     )
+
+
+class ContentKeys:
+    """`content_key` for one host and one set of parameters, several times as fast: a backfill has a million of them.
+
+    :param api_host: see `content_key`
+    :param parameters: see `content_key`
+    """
+
+    def __init__(self, api_host: str, parameters: Mapping[str, Any]) -> None:
+        self._begins = f'{{"api":{_CANONICAL.encode(api_host.lower())},"destination":'
+        self._middle = f',"parameters":{_CANONICAL.encode(dict(parameters))},"purpose":"clarity-content","source":'
+        self._ends = f',"v":{VERSION}}}'
+
+    def of(self, source: str, source_generation: int | None, destination: str) -> str:
+        """Digest source, generation and destination; see `content_key`."""
+        generation = "null" if source_generation is None else source_generation
+        text = f'{self._begins}{_text(destination)},"generation":{generation}{self._middle}{_text(source)}{self._ends}'
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def identity(key: str, salt: str = "") -> str:

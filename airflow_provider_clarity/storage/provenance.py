@@ -166,9 +166,11 @@ def fitted(text: str, limit: int = _LIMIT) -> str:
 
 
 def _fits(text: str, other: str) -> bool:
-    """Whether two different texts are one when fitted; nearly all are short, and then they are not."""
-    short = len(text) < _LIMIT and len(other) < _LIMIT and text.isascii() and other.isascii()
-    return not short and fitted(text) == fitted(other)
+    """Whether two different texts are one when fitted: only a long one is ever cut, and what it is cut to is long, too.
+
+    :param text: as it was read
+    """
+    return len(text) >= _LIMIT // 4 and fitted(text) == fitted(other)
 
 
 def _pixels(text: str) -> tuple[int, int] | None:

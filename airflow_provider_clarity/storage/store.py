@@ -295,7 +295,10 @@ class ObjectStore:
                 page = next(shown, None)
             if page is None:
                 return
-            yield [listed(item) for item in page.raw_page.get("items", ())]
+            items = page.raw_page.get("items", [])
+            rows = [listed(item) for item in items]
+            items.clear()  # the library keeps the page until the next one: a thousand dicts that nobody reads again
+            yield rows
 
     def create_json(self, uri: GsUri, value: object, *, if_generation_match: int) -> StoredObject:
         """Write a JSON document; see `create`.

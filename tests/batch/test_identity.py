@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clarity.batch.identity import content_key, identity, task_uuid
+from airflow_provider_clarity.batch.identity import ContentKeys, content_key, identity, task_uuid
 
 BASE: dict[str, Any] = {
     "api_host": "api.runware.ai",
@@ -36,6 +36,20 @@ def test_golden_vectors_never_change() -> None:
     assert identity(key) == GOLDEN["identity"]
     assert identity(key, "dag/run/task") == GOLDEN["salted"]
     assert [str(task_uuid(identity(key), n)) for n in (1, 2)] == GOLDEN["task_uuids"]
+
+
+TEXTS = st.text(max_size=20)
+
+
+@given(TEXTS, TEXTS, TEXTS, st.none() | st.integers(), st.dictionaries(TEXTS, TEXTS | st.floats(0, 9), max_size=3))
+def test_the_fast_digest_of_a_backfill_is_the_digest(
+    host: str, source: str, destination: str, generation: int | None, parameters: dict[str, Any]
+) -> None:
+    """Breaks if a backfill takes what one image's run bought for something else, and buys it again."""
+    expected = content_key(
+        api_host=host, source=source, source_generation=generation, destination=destination, parameters=parameters
+    )
+    assert ContentKeys(host, parameters).of(source, generation, destination) == expected
 
 
 @pytest.mark.parametrize(

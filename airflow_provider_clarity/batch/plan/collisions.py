@@ -68,7 +68,7 @@ class OpenNames:
         :param source: how a message calls it
         """
         self.close(name)
-        collision = self.meets(final, source)
+        collision = self.meets(final, source) if self._open else None
         if collision is None:
             self._open.append((key, final, source))
         return collision

@@ -6,11 +6,9 @@ before each purchase, so that here nothing is decided but what need not be taken
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from airflow_provider_clarity.batch.identity import content_key
 from airflow_provider_clarity.batch.plan.model import Settled
 from airflow_provider_clarity.batch.policy import IfExists, Occupant, judge_destination
 from airflow_provider_clarity.storage.provenance import Claim
@@ -37,13 +35,11 @@ class Costs:
 class Judge:
     """Judges final names for one run.
 
-    :param api_host: host of the API, part of the content key
     :param run_key: whose run it is
     :param costs: of the pictures that are done
     :param occupied: with ``if_exists="fail"``: how many final names are taken
     """
 
-    api_host: str
     if_exists: IfExists
     run_key: str
     costs: Costs = field(default_factory=Costs)
@@ -57,7 +53,7 @@ class Judge:
         recorded: str,
         generation: int | None,
         destination: str,
-        parameters: Mapping[str, Any],
+        key: Callable[[str, int | None, str], str],
     ) -> Settled | None:
         """Say whether nothing is to be done; None for what the engine takes up, also to say that it may not.
 
@@ -66,24 +62,18 @@ class Judge:
         :param recorded: the source as the metadata has it
         :param generation: the source's
         :param destination: ``gs://`` URI of the final object
-        :param parameters: canonical, see `UpscaleParameters.canonical`
+        :param key: gives the content key of source, generation and destination; see `ContentKeys`
         """
         if metadata is None:
             return None
         claim = Claim.from_metadata(metadata) if metadata else None
         if claim is None or not claim.has_source(recorded):
-            occupant, key = Occupant(), ""
+            occupant, wanted = Occupant(), ""
         else:
             mine = claim.was_bought_by(self.run_key)
             occupant = Occupant(claim.content_key, self.run_key if mine else None)
-            key = content_key(
-                api_host=self.api_host,
-                source=canonical,
-                source_generation=generation,
-                destination=destination,
-                parameters=parameters,
-            )
-        verdict = judge_destination(occupant, content_key=key, if_exists=self.if_exists, run_key=self.run_key)
+            wanted = key(canonical, generation, destination)
+        verdict = judge_destination(occupant, content_key=wanted, if_exists=self.if_exists, run_key=self.run_key)
         if verdict == "error":
             self.occupied += 1
         if verdict == "done" and claim is not None and (cost := claim.cost) is not None:

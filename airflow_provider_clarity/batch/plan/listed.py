@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain, islice
 from typing import Any, Final
 
+from airflow_provider_clarity.batch.identity import ContentKeys
 from airflow_provider_clarity.batch.plan.ahead import Peekable, read_ahead
 from airflow_provider_clarity.batch.plan.candidates import Candidates
 from airflow_provider_clarity.batch.plan.collisions import Collision, NameHashes, OpenNames, Suspects
 from airflow_provider_clarity.batch.plan.grammar import GlobSource, ListedSource
-from airflow_provider_clarity.batch.plan.merge import Destination, floor
-from airflow_provider_clarity.batch.plan.model import PlanRow
+from airflow_provider_clarity.batch.plan.merge import Destination
+from airflow_provider_clarity.batch.plan.model import NOTHING, PlanRow
 from airflow_provider_clarity.batch.plan.planning import AT_ONCE, Planning
 from airflow_provider_clarity.batch.plan.wanted import extension_of
 from airflow_provider_clarity.storage.gs_uri import split_name
@@ -45,7 +45,7 @@ class ListedRows:
         self._bucket = source.base.bucket
         self._base = len(source.base.name)
         self._under = planning.wanted.destination
-        self._canonical = planning.wanted.parameters.canonical()
+        self._keys = ContentKeys(planning.wanted.api_host, planning.wanted.parameters.canonical())
         self._ext = extension_of(planning.wanted.parameters)
         self._candidates = Candidates(
             ours_in(self._bucket, planning.wanted.workspaces),
@@ -89,12 +89,11 @@ class ListedRows:
         if self._candidates.why_not(found) is None:
             self._tell(ahead.meets(self._final(found), self._uri(found)))
 
-    def _tell(self, collision: Collision | None) -> bool:
+    def _tell(self, collision: Collision | None) -> None:
         """Tell of a collision, if it is one."""
         if collision is not None:
             uri = f"gs://{self._under.bucket}/{collision.final}"
             self._planning.collided(Collision(uri, collision.first, collision.second))
-        return collision is not None
 
     def _merged(self) -> Iterator[tuple[PlanRow, str]]:
         pattern = self._pattern
@@ -104,6 +103,8 @@ class ListedRows:
         destination = Destination(
             self._destination,
             self._ask,
+            head=head,
+            tail_begins=begins,
             look_back=self._planning.limits.look_back,
             look_ahead=self._planning.limits.look_ahead,
         )
@@ -120,9 +121,11 @@ class ListedRows:
             if self._too_long(final):
                 continue
             uri = self._uri(found)
-            if self._tell(self._open.take(name, key, final, uri)):
+            collision = self._open.take(name, key, final, uri)
+            if collision is not None:
+                self._tell(collision)
                 continue
-            there = destination.find(final, head + name, partial(floor, name, head, begins))
+            there = destination.find(final, name)
             yield self._row(found, uri, final, None if there is None else there.metadata), found.name
 
     def _asked(self) -> Iterator[tuple[PlanRow, str]]:
@@ -165,7 +168,7 @@ class ListedRows:
             recorded=uri,
             generation=found.generation,
             destination=destination,
-            parameters=self._canonical,
+            key=self._keys.of,
         )
         return PlanRow(
             self._planning.numbered(),
@@ -174,6 +177,8 @@ class ListedRows:
             destination,
             self._planning.wanted.parameters,
             outcome,
+            extra=NOTHING,
+            own=NOTHING,
             size=found.size,
         )
 

@@ -46,6 +46,8 @@ class Destination:
 
     :param listing: gives the objects from a name on, that name included, in order
     :param ask: looks at one name
+    :param head: what every final name begins with, before the key
+    :param tail_begins: what stands in every final name after the key
     :param look_back: how many objects are remembered; at least `look_ahead`
     :param look_ahead: how many objects are read to get at a name, before it is asked for instead
     """
@@ -55,11 +57,15 @@ class Destination:
         listing: Callable[[str], Iterator[ListedObject]],
         ask: Callable[[str], ListedObject | None],
         *,
+        head: str,
+        tail_begins: str,
         look_back: int = LOOK_BACK,
         look_ahead: int = LOOK_AHEAD,
     ) -> None:
         self._listing = listing
         self._ask = ask
+        self._head = head
+        self._tail_begins = tail_begins
         self._look_back = max(look_back, look_ahead, 1)
         self._look_ahead = max(look_ahead, 1)
         self._rows: Iterator[ListedObject] | None = None
@@ -70,21 +76,20 @@ class Destination:
         self._ahead_to: str | None = None  # the listing went ahead to this name, and did not find what it looked for
         self.asked = 0
 
-    def find(self, name: str, here: str, lowest: Callable[[], str]) -> ListedObject | None:
+    def find(self, name: str, source: str) -> ListedObject | None:
         """Say what lies at a final name.
 
         :param name: the final name
-        :param here: the source's own name under the destination: about where the listing should be by now
-        :param lowest: gives the `floor` of this source; it is asked for only where it is needed
+        :param source: the source's name, relative to the base; after all that were asked for before
         """
         if self._rows is None:
-            self._begin(lowest())
+            self._begin(floor(source, self._head, self._tail_begins))
         read = 0
         while self._next is not None and self._next.name < name:
-            if self._ahead_to is not None and here < self._ahead_to:
+            if self._ahead_to is not None and self._head + source < self._ahead_to:
                 return self._asked(name)  # already ahead: what is remembered is still needed
             if read == self._look_ahead:
-                begin = lowest()
+                begin = floor(source, self._head, self._tail_begins)
                 if self._next.name >= begin:
                     self._ahead_to = self._passed[-1].name
                     return self._asked(name)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from airflow_provider_clarity.runware.wire import UpscaleParameters
 
+NOTHING: Final[Mapping[str, Any]] = {}
+"""For the many rows that carry nothing of their own: one for all."""
 Settled = Literal["done", "stale", "foreign"]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import unquote, urlsplit
 
+from airflow_provider_clarity.batch.identity import ContentKeys
 from airflow_provider_clarity.batch.plan.candidates import is_ours
 from airflow_provider_clarity.batch.plan.collisions import NameHashes, Suspects
 from airflow_provider_clarity.batch.plan.grammar import ListSource, NamedSource
@@ -161,7 +162,7 @@ class NamedRows:
             recorded=source.recorded,
             generation=generation,
             destination=str(final),
-            parameters=canonical,
+            key=ContentKeys(self._wanted.api_host, canonical).of,
         )
         return PlanRow(
             position=-1,

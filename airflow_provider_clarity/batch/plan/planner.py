@@ -79,7 +79,7 @@ def plan(
     planning = Planning(
         store,
         wanted,
-        judge or Judge(wanted.api_host, wanted.if_exists, wanted.run_key),
+        judge or Judge(wanted.if_exists, wanted.run_key),
         collided or _stop,
         begin.after,
         begin.number * size,

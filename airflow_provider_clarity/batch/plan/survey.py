@@ -52,7 +52,7 @@ def survey(
     :raises ClarityInputError: see :func:`~.planner.plan`; or ``if_exists="fail"`` and something is there
     :raises ClarityPlanError: naming the first of all collisions
     """
-    judge = Judge(wanted.api_host, wanted.if_exists, wanted.run_key)
+    judge = Judge(wanted.if_exists, wanted.run_key)
     cutter = ShardCutter(images_per_shard or IMAGES_PER_SHARD)
     collisions: list[Collision] = []
     more = 0

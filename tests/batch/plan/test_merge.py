@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.batch.plan.merge import Destination
+from airflow_provider_clarity.batch.plan.naming import NamePattern
 from airflow_provider_clarity.storage.listing import ListedObject
 
 
@@ -35,12 +36,16 @@ class Bucket:
 
 
 def find_all(bucket: Bucket, pattern: str, sources: list[str], back: int, ahead: int) -> list[ListedObject | None]:
-    destination = Destination(bucket.listing, bucket.ask, look_back=back, look_ahead=ahead)
-    head = "x-" if pattern.startswith("x-") else ""
-    found = [
-        destination.find(final(pattern, name), head + name, lambda name=name: floor_of(pattern, name))  # type: ignore[misc]
-        for name in sources
-    ]
+    one = NamePattern(pattern)
+    destination = Destination(
+        bucket.listing,
+        bucket.ask,
+        head=one.head("raw"),
+        tail_begins=one.tail_begins(bucket="raw", ext="jpg"),
+        look_back=back,
+        look_ahead=ahead,
+    )
+    found = [destination.find(final(pattern, name), name) for name in sources]
     assert destination.asked == len(bucket.asked)
     assert len(destination._passed) <= max(back, ahead, 1)
     return found
