@@ -78,6 +78,7 @@ class View:
 
     :param verdict: of the destination
     :param verdict_at: when that was seen
+    :param another: whether what lies there is the picture of another purchase, by a run that wanted one of its own
     :param staged: what lies in staging
     :param staged_at: when that was seen
     :param attempt: the last one of the record
@@ -105,6 +106,7 @@ class View:
     round_number: int = 0
     verdict: Verdict | None = None
     verdict_at: float = 0.0
+    another: bool = False
     staged: Staged | None = None
     staged_at: float = 0.0
     attempt: Attempt | None = None
@@ -225,7 +227,8 @@ def next_action(view: View, now: float, rules: Rules) -> Action:
     if view.verdict is None:
         return LookAtDestination()
     attempt = view.attempt
-    if view.verdict == "done" or (view.verdict != "buy" and not _flying(attempt)):
+    delivered = view.verdict == "done" and not view.another
+    if delivered or (view.verdict != "buy" and not _flying(attempt)):
         return _VERDICTS[view.verdict]
     if attempt is None:
         return Buy(1) if now >= view.send_at else Wait(view.send_at)

@@ -93,7 +93,8 @@ class Landing:
         verdict = judge_destination(
             occupant, content_key=image.item.content_key, if_exists=self.if_exists, run_key=self.run_key
         )
-        image.view = replace(image.view, verdict=verdict, verdict_at=now)
+        another = proven is not None and proven.identity != image.item.identity
+        image.view = replace(image.view, verdict=verdict, verdict_at=now, another=another)
 
     def look_at_staging(self, image: Tracked, now: float) -> None:
         """See what the service uploaded for the last attempt, and verify it."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.batch.journal.journal import Journal
 from airflow_provider_clarity.batch.journal.lines import End, Intent, News
-from airflow_provider_clarity.batch.journal.merging import changed_attempts, merged, settles, without_rounds
+from airflow_provider_clarity.batch.journal.merging import changed_attempts, claiming, merged, settles, without_rounds
 from airflow_provider_clarity.batch.journal.state import OpenItem
 from airflow_provider_clarity.batch.ledger import Change, Claim, Clock, RecordLedger, Wanted, record_uri
 from airflow_provider_clarity.batch.record import Attempt, TaskRecord
@@ -218,7 +218,7 @@ class JournalLedger:
                 pass
             else:
                 return after
-        stored = self._records.note(item, change, known=held.record)
+        stored = self._records.note(item, claiming(change, after, held.ours), known=held.record)
         return merged(stored, after, held.ours)
 
     def _told(self, item: Item, held: OpenItem, after: TaskRecord, *, recorded: bool) -> TaskRecord:

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_clarity.batch.record import Attempt
-from airflow_provider_clarity.batch.tally import bought
+from airflow_provider_clarity.batch.tally import bought, paid_in_vain
 
 _LANDED: Final = frozenset({"delivered", "recovered", "superseded", "undelivered"})
 
@@ -68,7 +68,7 @@ def _one(attempt: Attempt) -> Totals:
     if attempt.adopted:
         return Totals(dearest_microusd=dearest, priced=int(priced))  # somebody else pays; the price is worth knowing
     flying = attempt.outcome is None and attempt.sent_at is not None
-    unpriced = cost is None and (attempt.outcome == "lost" or attempt.outcome in _LANDED)
+    unpriced = cost is None and (attempt.outcome == "lost" or attempt.outcome in _LANDED or paid_in_vain(attempt))
     return Totals(
         spent_microusd=cost if cost is not None and attempt.outcome is not None else 0,
         dearest_microusd=dearest,

@@ -341,12 +341,12 @@ class MemoryClient:
         service, process = self._service, self._process
         called = process.loop.now
         post = service.post()
+        service.account(tasks, process)
         unknown = SubmitReply(tuple(SubmitOutcome(task.task_uuid, "unknown") for task in tasks))
 
         def arrive() -> SubmitReply:
             if process.loop.now - called > TIMEOUT or post.how == "never":
                 return unknown  # it waited for longer than a POST may: it never left
-            service.account(tasks, process)
             if post.how == "late":
                 late = post.lag > TIMEOUT
                 process.loop.call_later(post.lag, lambda: service.submit(tasks, "late", process, late=late))

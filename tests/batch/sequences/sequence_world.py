@@ -284,6 +284,7 @@ class World:
                 requests=_Requests(store, cast("Any", None), via=self.story.via),
                 wanted=wanted,
                 workspace=workspace,
+                root=root,
                 round_=BackfillRound(run.key, run.place, number, max_tries, before),
                 rules=RULES,
                 limits=Limits(cap=self.story.cap, expected=self.story.expected, max_in_flight=8),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sequence_checks import breaches
 from sequence_service import Fate, Post, Switches
-from sequence_story import Story, Try
+from sequence_story import Pass, Story, Try
 from sequence_world import play
 
 ONCE = {
@@ -24,6 +24,9 @@ ONCE = {
     ),
     "two runs that sent one UUID at the same time both counted its cost": Story(
         (Try("today"), Try("tomorrow")), images=1, posts=(Post("never"),)
+    ),
+    "a picture that was fetched was dropped where another run had bought one of its own for the name": Story(
+        (Try("fresh"), Pass(0.5), Try("today")), images=1, via="worker"
     ),
 }
 
