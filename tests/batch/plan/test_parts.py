@@ -183,6 +183,21 @@ def test_a_faster_runners_parts_are_taken_and_planned_on() -> None:
     assert len(parts_in(shelf)) == 4
 
 
+def test_after_anothers_part_one_plans_on_from_where_that_ends() -> None:
+    """Breaks if a runner goes on from its own part that was not taken: an image is left out or planned twice."""
+    shelf = stocked(35)
+    slow = stored_plan(shelf, size=10).parts()
+    first = next(slow)
+    shelf.put(GsUri("raw", "in/0105.png"))
+    fast = stored_plan(shelf, size=10).parts()
+    assert next(fast) == first
+    taken = next(fast)
+    rest = list(slow)
+    assert rest[0] == taken
+    names = [row.source.rpartition("/")[2] for part in [first, *rest] for row in part.rows]
+    assert names == sorted([f"{place:03}.png" for place in range(35)] + ["0105.png"])
+
+
 def test_a_reply_that_was_lost_is_ones_own_part() -> None:
     """Breaks if a part whose upload was repeated by the library ends the run."""
     shelf = stocked(5)
