@@ -50,6 +50,7 @@ FAULTS: dict[str, frozenset[str]] = {
     "submit": HTTP_FAULTS | {"error"},
     "poll": HTTP_FAULTS | {"forget", "flap", "duplicate", "missing_cost", "error"},
     "account": HTTP_FAULTS,
+    "work": frozenset({"error"}),
     "upload": frozenset({"refuse_403", "expire", "cut", "wrong_pixels", "wrong_bytes"}),
     "image": frozenset({"status_404", "html", "slow_drip"}),
     "store.insert": STORE_FAULTS,

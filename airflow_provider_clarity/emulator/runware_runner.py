@@ -108,7 +108,8 @@ class Runner:
         if task.status != "processing":
             outcome = task.error or outcome  # a look has ended it meanwhile (a fault): nothing is delivered
         elif isinstance(outcome, Picture):
-            fault = world.faults.take("poll", candidates={"error"}, subject=task.subject)
+            fault = world.faults.take("work", candidates={"error"}, subject=task.subject)
+            fault = fault or world.faults.take("poll", candidates={"error"}, subject=task.subject)
             if fault is not None:
                 outcome = failed_by_fault(fault.code)
         if isinstance(outcome, Picture):

@@ -194,6 +194,22 @@ def test_a_task_that_is_made_to_fail_uploads_nothing(
     assert _fired(api) == [1]
 
 
+def test_a_share_of_the_tasks_fails_whoever_looks_how_often(api: Api, emulator: EmulatorProcess) -> None:
+    """``work`` is drawn once a task, when its work is done: looks before and after it draw nothing."""
+    emulator.faults([{"operation": "work", "fault": "error:providerError", "rate": 0.5}])
+    tasks = [task() for _ in range(40)]
+    api.post(tasks)
+    ended = [api.wait(one["taskUUID"]) for one in tasks]
+    for one in tasks:
+        api.look(one["taskUUID"])
+    failed = sum(one.get("code") == "providerError" for one in ended)
+    statuses = [purchase["status"] for purchase in emulator.accounts()["purchases"].values()]
+    assert 5 < failed < 35
+    assert _fired(api) == [failed]
+    assert statuses.count("error") == failed
+    assert emulator.accounts()["uploads"] == {}
+
+
 def test_forget_is_silence_for_so_many_looks(api: Api) -> None:
     """Polling and the archive answer nothing, as about a stranger; each look counts."""
     wanted, neighbour = task(), task()
