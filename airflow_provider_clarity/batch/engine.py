@@ -248,7 +248,8 @@ class Engine:
             for image in self._running.pop(task):
                 image.busy, image.due = False, 0.0
             self._posting = None if task is self._posting else self._posting
-            error = error or task.exception()
+            raised = task.exception()  # of each, else asyncio complains that nobody asked
+            error = error or raised
         return error
 
     def _progress(self, now: float) -> Progress:
@@ -291,9 +292,14 @@ class Engine:
     async def _end(self, image: Tracked, outcome: Literal["failed", "lost"], failure: Failure) -> None:
         """Write down how an attempt ended; another may follow after a pause."""
         work = self._work
-        now, n, cost = work.clock(), image.attempt.n, image.cost_microusd
+        now, n, cost, heard_at = work.clock(), image.attempt.n, image.cost_microusd, image.told_failed_at
         work.log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
-        await work.note(image, lambda r: r.ended(n, outcome, now, failure=failure, cost_microusd=cost))
+
+        def change(record: TaskRecord) -> TaskRecord:
+            known = record.acknowledged(n, heard_at) if heard_at is not None else record
+            return known.ended(n, outcome, now, failure=failure, cost_microusd=cost)
+
+        await work.note(image, change)
         pause = work.pace.backoff(image.view.in_round, work.jitter())
         image.view = replace(image.view, send_at=max(image.view.send_at, now + pause))
 
@@ -324,7 +330,7 @@ class Engine:
             failure=end.failure,
             result=result_of(end),
         )
-        cost = image.cost_microusd
+        cost = image.told_cost
 
         def change(record: TaskRecord) -> TaskRecord:
             if outcome is not None:

@@ -118,6 +118,20 @@ class Tracked:
             return False
         return response is None or response.status in ("processing", "silent")
 
+    @property
+    def told_failed_at(self) -> float | None:
+        """When a look-up told that the task failed, so that it was accepted; a refused submit does not say so."""
+        response = self.view.response
+        return self.view.heard_at if response is not None and response.status == "failed" else None
+
+    @property
+    def told_cost(self) -> int | None:
+        """What the last attempt cost: as the service said, or as its picture says, which a former runner promoted."""
+        promoted = self.occupant
+        if self.cost_microusd is None and promoted is not None and promoted.task_uuid == self.attempt.task_uuid:
+            return promoted.cost_microusd
+        return self.cost_microusd
+
     def know(self, record: TaskRecord | None, may_claim_at: float) -> None:
         """Take over what the record says.
 

@@ -124,6 +124,41 @@ async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_
     assert len(shop.bench.counts()) == 13
 
 
+async def test_what_failed_was_bought_even_if_nobody_saw_it_accepted(shop: Shop) -> None:
+    """Breaks if a task of which the reply to the submit was lost, and that a look finds failed, is no purchase."""
+    shop.bench.emulator.faults(
+        [
+            {"operation": "submit", "fault": "reset_after", "times": 1},
+            {"operation": "work", "fault": "error:contentPolicyViolation", "times": 12},
+        ]
+    )
+    state = await shop.run()
+    assert state.counts == {"failed.safety": 12}
+    assert (state.totals.purchases, state.totals.spent_microusd) == (12, 0)
+    assert len(shop.bench.counts()) == 12
+
+
+async def test_what_a_picture_cost_is_known_to_whoever_finds_it_promoted(shop: Shop) -> None:
+    """Breaks if a runner that dies between the final name and the ledger leaves purchases without a cost."""
+
+    class Died(BaseException):
+        pass
+
+    class Mortal(type(shop.bench.store)):  # type: ignore[misc]
+        def rewrite(self, *what: object, **how: object) -> object:
+            super().rewrite(*what, **how)
+            raise Died
+
+    shop.store = Mortal(shop.bench.client)
+    with pytest.raises(Died):
+        await shop.run()
+    shop.store = None
+    state = await shop.run()
+    assert state.counts == {"delivered": 12}
+    assert (state.totals.spent_microusd, state.totals.unknown, state.totals.priced) == (12 * PRICE, 0, 12)
+    assert shop.bench.counts() == [1] * 12
+
+
 async def test_a_source_that_is_replaced_before_it_is_sent_is_bought_as_it_is_now(shop: Shop) -> None:
     """Breaks if a file that changes between the plan and its turn fails the image, or is bought as it was."""
     shop.limits = replace(HASTY, max_in_flight=1, ahead=0)
