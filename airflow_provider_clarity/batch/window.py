@@ -5,9 +5,10 @@ probes, and a refusal sets it to what was just seen to fit.
 
 Invariants, each a property in the tests:
 
-- the window is never less than 1 nor more than its ceiling, and a POST never asks for more than is free in it;
-- only a probe goes beyond the window; it leaves when the window is full, as a POST of its own, so that a refusal costs
-  nothing but the probe. One that is taken doubles the next, one that is refused makes the next wait, longer each time;
+- the window is never less than 1 nor more than its ceiling;
+- a POST never asks for more than is free in it and, where one is due, a probe. A probe that is taken doubles the next,
+  one that is refused makes the next wait, longer each time. Where POSTs are refused as a whole it leaves alone, when
+  the window is full, so that its refusal costs nothing else;
 - nothing leaves before ``next_submit_at``, which is never earlier than ``Retry-After`` says;
 - it grows only while tasks take at most twice as long as they did when the window was small: what takes longer waits
   in a queue, where more of them only make it longer.
@@ -99,9 +100,9 @@ class Window:
         free = self.limit - in_flight
         if now < self.next_submit_at or free < 0:
             return 0
-        if free > 0:
-            return -(-2 * free // 3) if self.whole else free
-        return self._probe() if now >= self.probe_at else 0
+        if self.whole and free > 0:
+            return -(-2 * free // 3)
+        return free + (self._probe() if now >= self.probe_at else 0)
 
     def opens_at(self, in_flight: int, now: float) -> float:
         """Say when there may be room, epoch seconds; infinity where that takes the end of one in flight."""

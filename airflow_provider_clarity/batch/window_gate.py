@@ -12,7 +12,7 @@ from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.runware.client import SubmitReply
 
 APART = 1.0
-"""Seconds between two POSTs: each has a segment of the ledger before it."""
+"""Seconds between two POSTs, each with a segment of the ledger before it; none where POSTs are refused as a whole."""
 
 
 class WindowGate:
@@ -55,7 +55,11 @@ class WindowGate:
 
     def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Learn the capacity of the service, and keep the pace."""
-        self._next_post = max(self._next_post, sent_at + self._apart)
+        self._learn(reply, sent_at, at_service, now)
+        if not self.window.whole:  # there each POST takes a part of what is free, and the rest would stay free too long
+            self._next_post = max(self._next_post, sent_at + self._apart)
+
+    def _learn(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         if reply.overloaded:
             self.window = self.window.overloaded(sent_at=sent_at, now=now, retry_after=reply.retry_after)
             return

@@ -67,19 +67,23 @@ class TestRoom:
 
     def test_what_is_free_leaves_together(self) -> None:
         """Large arrays, few POSTs; where POSTs are refused as a whole, the last one is small."""
-        assert window().room(4, NOW) == 16
+        assert window(settled=0).room(4, NOW) == 16
         assert window(whole=True).room(4, NOW) == 11
         assert [window(whole=True).room(n, NOW) for n in (17, 18, 19)] == [2, 2, 1]
 
     def test_nothing_leaves_before_its_time(self) -> None:
         """``Retry-After`` is a floor, for probes too."""
         assert window(next_submit_at=NOW + 0.1).room(0, NOW) == 0
-        assert window(next_submit_at=NOW).room(0, NOW) == 20
+        assert window(next_submit_at=NOW, settled=0).room(0, NOW) == 20
         assert window(next_submit_at=NOW + 0.1).room(20, NOW) == 0
 
-    def test_a_probe_leaves_when_the_window_is_full(self) -> None:
-        """And has been so for a window full of successes: else its reply would say nothing."""
+    def test_a_probe_leaves_after_a_window_full_of_successes(self) -> None:
+        """Else its reply would say nothing. Where POSTs are refused as a whole it leaves alone."""
         assert window().room(20, NOW) == 1
+        assert window(reach=3).room(4, NOW) == 19
+        assert window(reach=3, probe_at=NOW + 0.1).room(4, NOW) == 16
+        assert window(reach=3, whole=True).room(4, NOW) == 11
+        assert window(reach=3, whole=True).room(20, NOW) == 3
         assert window(reach=8).room(20, NOW) == 8
         assert window(reach=64).room(20, NOW) == 12  # the ceiling
         assert window(probe_at=NOW).room(20, NOW) == 1
@@ -110,17 +114,17 @@ class TestRoom:
 
     @given(WINDOWS, IN_FLIGHT, TIMES)
     def test_it_never_asks_for_too_much(self, any_window: Window, in_flight: int, now: float) -> None:
-        """Never beyond the ceiling, and beyond the limit only by a probe that leaves alone."""
+        """Never beyond the ceiling, and beyond the limit only by a probe; where that must leave alone, it does."""
         room = any_window.room(in_flight, now)
         assert room >= 0
         if room:
             assert now >= any_window.next_submit_at
             assert in_flight + room <= any_window.ceiling
-            if in_flight < any_window.limit:
-                assert in_flight + room <= any_window.limit
-            else:
-                assert in_flight == any_window.limit
-                assert room <= any_window.reach
+            assert in_flight <= any_window.limit
+            assert in_flight + room <= any_window.limit + any_window.reach
+            if in_flight + room > any_window.limit:
+                assert now >= any_window.probe_at
+                assert in_flight == any_window.limit or not any_window.whole
 
     def test_it_opens_at_a_time_or_by_an_end(self) -> None:
         """A pause and a probe come by themselves; a full window needs the end of one in flight."""
