@@ -235,6 +235,14 @@ def test_who_was_known_before_our_first_post_stays_so() -> None:
     assert record(attempt(adopted=True)).acknowledged(1, 5.0).attempt(1).adopted
 
 
+def test_what_ends_and_was_never_sent_is_somebody_elses() -> None:
+    """It was bought under the same UUID, and they pay it; what was sent stays as it was known."""
+    sent = attempt(sent_at=1.0, last_sent_at=1.0)
+    assert record(attempt()).ended(1, "delivered", 5.0).attempt(1).adopted
+    assert not record(sent).ended(1, "delivered", 5.0).attempt(1).adopted
+    assert record(sent.model_copy(update={"adopted": True})).ended(1, "delivered", 5.0).attempt(1).adopted
+
+
 def test_the_last_attempt_counts() -> None:
     """And a new record is of this version."""
     assert record(attempt(1, outcome="failed"), attempt(2)).last == attempt(2)
