@@ -1,6 +1,6 @@
 """A plan of a million images, of which 70 % are done: how soon it begins, how fast it is, what it holds in memory.
 
-    python tests/benchmarks/plan.py
+    bash .ci/run bench plan
 
 Prints a table in Markdown. The listings come from a server on loopback in a process of its own; what that took of its
 processor is said beside, since it must not be the limit. The last row reads such listings by the library's own rows.
