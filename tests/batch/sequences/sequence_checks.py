@@ -81,6 +81,11 @@ def _again(world: World) -> Iterator[tuple[Purchase, Purchase]]:
         yield from pairwise(purchases)
 
 
+def _once(world: World) -> list[Purchase]:
+    """Give the purchases, of each UUID the first."""
+    return list({purchase.uuid: purchase for purchase in reversed(world.service.purchases)}.values())[::-1]
+
+
 def _case(first: Purchase, second: Purchase) -> str | None:
     """Name why one UUID was taken twice: see docs/design.md, "Where it can still bill twice"."""
     if second.late or first.late:
@@ -101,7 +106,7 @@ def _billed_twice(world: World, records: dict[str, TaskRecord]) -> list[str]:
             said.append(f"{first.uuid} was bought twice, in no known case")
     for identity, known in records.items():
         order = {task_uuid(identity, n): n for n in range(1, len(known.attempts) + 1)}
-        bought = [one for one in world.service.purchases if one.uuid in order]
+        bought = [one for one in _once(world) if one.uuid in order]
         for first, second in pairwise(bought):
             if first.uuid != second.uuid and not _may_follow(first, second, identity):
                 said.append(f"attempt {order[second.uuid]} of {identity[:8]} was bought after one that had not failed")
@@ -238,9 +243,9 @@ def _accounts(world: World, claims: list[Claim]) -> list[str]:
             world.story.switches.bill_failed == "unstated"
         )
         twice = len(bought.get(uuid, [])) > 1
-        if sum(known) == billed or unknown or (unsaid and sum(known) <= billed):
-            if not unknown or sum(known) <= billed:
-                continue
+        right = sum(known) <= billed if unknown or unsaid else sum(known) == billed
+        if right:
+            continue
         if twice and sum(known) in {one.billed for one in bought[uuid]}:
             continue  # the service bills one UUID twice, and says once what it cost
         said.append(f"{uuid}: {billed} was billed, and {of.get(uuid, [])} is claimed")
@@ -317,6 +322,6 @@ def _nothing_is_lost(world: World, records: dict[str, TaskRecord], ledgers: obje
                 named_.add(str(one.task_uuid))
     return [
         f"the picture of {one.uuid} was paid, is nowhere, and nobody says so"
-        for one in world.service.purchases
+        for one in _once(world)
         if one.error in (None, "uploadFailed") and str(one.uuid) not in landed | named_
     ]

@@ -7,12 +7,13 @@ arrive (``arrives``); a frozen one makes no request until it wakes, and then goe
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from sequence_loop import SequenceLoop, pause
 
@@ -146,7 +147,7 @@ class Process:
         self._must_live()
 
     async def _thawed(self) -> None:
-        while self.loop.now < self.frozen_until and not self.dead:
+        while self.loop.now < self.frozen_until and not self.dead:  # noqa: ASYNC110 - it may be frozen longer meanwhile
             await asyncio.sleep(self.frozen_until - self.loop.now)
         self._must_live()
 
@@ -155,9 +156,28 @@ class Process:
             raise DiedError
 
 
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set is that of its making: sequences go the same way each time."""
+
+    _made = itertools.count()
+
+    def __new__(cls, *_what: Any, **_how: Any) -> Self:
+        task = super().__new__(cls)
+        task.number = next(cls._made)
+        return task
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 def owned(loop: asyncio.AbstractEventLoop, coro: Any, **how: Any) -> asyncio.Task[Any]:
     """Make a task, and remember whose it is (a task factory)."""
-    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **how)
+    task = _Task(coro, loop=loop, **how)
     owner = OWNER.get()
     if owner is not None:
         owner.tasks.add(task)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -165,7 +166,8 @@ class Service:
     tasks: dict[UUID, Purchase] = field(default_factory=dict)
     posted: int = 0
     last_flying: dict[str, dict[str, int]] = field(default_factory=dict)
-    reserved: dict[str, int] = field(default_factory=dict)
+    reserves: dict[str, dict[str, int]] = field(default_factory=dict)
+    sent: Counter[tuple[str, UUID]] = field(default_factory=Counter)
 
     def calm(self) -> None:
         """Let all be well from now on."""
@@ -188,12 +190,12 @@ class Service:
         """Take an array."""
         if how == "key":
             refused = tuple(SubmitOutcome(task.task_uuid, "refused") for task in tasks)
-            self._unreserve(refused)
+            self._unreserve(refused, sender)
             return SubmitReply(refused, stop=ClarityAuthError("The key was refused (a fault of the sequence)."))
         if how in ("throttled", "refused"):
             status: Any = "refused" if how == "refused" else "unknown"
             turned = tuple(SubmitOutcome(task.task_uuid, status) for task in tasks)
-            self._unreserve(turned)
+            self._unreserve(turned, sender)
             return SubmitReply(turned, throttled=True)
         outcomes: list[SubmitOutcome] = []
         for n, task in enumerate(tasks):
@@ -205,27 +207,31 @@ class Service:
                 outcomes.append(SubmitOutcome(task.task_uuid, "failed", error))
             else:
                 outcomes.append(self._take(task, sender, late=late))
-        self._unreserve(outcomes)
+        self._unreserve(outcomes, sender)
         throttled = any(outcome.status == "refused" for outcome in outcomes)
         return SubmitReply(tuple(outcomes), throttled=throttled)
 
     def account(self, tasks: Sequence[Order], sender: Process) -> None:
-        """Note what the sender had in flight, and how much it reserved for each, at this POST of its."""
+        """Note what the sender had in flight, and how much it reserved for each, when it last made a purchase."""
         self.posted += 1
         if sender.reserve is None or sender.flying is None:
             return
-        if all(str(task.task_uuid) in self.reserved for task in tasks):
-            return  # no purchase: each was sent before
-        reserve = sender.reserve()
+        reserves = self.reserves.setdefault(sender.place, {})
+        new = [str(task.task_uuid) for task in tasks if str(task.task_uuid) not in reserves]
         for task in tasks:
-            self.reserved.setdefault(str(task.task_uuid), reserve)
-        flying = sender.flying() | {str(task.task_uuid) for task in tasks}
-        self.last_flying[sender.place] = {uuid: self.reserved.get(uuid, reserve) for uuid in flying}
+            self.sent[sender.place, task.task_uuid] += 1
+        if new:  # the others were sent before, and may have been bought then
+            reserve = sender.reserve()
+            reserves.update(dict.fromkeys(new, reserve))
+            flying = sender.flying() | set(new)
+            self.last_flying[sender.place] = {uuid: reserves.get(uuid, reserve) for uuid in flying}
 
-    def _unreserve(self, outcomes: Iterable[SubmitOutcome]) -> None:
+    def _unreserve(self, outcomes: Iterable[SubmitOutcome], sender: Process) -> None:
+        """Forget what was certainly not bought: its only POST was refused."""
         for outcome in outcomes:
-            if outcome.status == "refused":
-                self.reserved.pop(str(outcome.task_uuid), None)
+            if outcome.status == "refused" and self.sent[sender.place, outcome.task_uuid] == 1:
+                self.sent[sender.place, outcome.task_uuid] = 0
+                self.reserves.get(sender.place, {}).pop(str(outcome.task_uuid), None)
 
     def _take(self, task: Order, sender: Process, *, late: bool) -> SubmitOutcome:
         uuid, now, rule = task.task_uuid, self.loop.now, self.switches.conflict_after_done

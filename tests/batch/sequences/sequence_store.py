@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 from sequence_process import Op, Process
@@ -75,6 +75,11 @@ class Buckets:
             ),
             key=lambda one: one[0].name.encode(),
         )
+
+
+def _globbed(glob: str) -> re.Pattern[str]:
+    """Read a glob as Cloud Storage does, as far as sequences use them: ``*`` stops at a slash."""
+    return re.compile("[^/]*".join(re.escape(part) for part in glob.split("*")))
 
 
 def shown(uri: GsUri, kept: Kept) -> StoredObject:
@@ -202,7 +207,7 @@ class MemoryStore(ObjectStore):
         rows = [
             ListedObject(uri.name, kept.generation, len(kept.data), kept.content_type, kept.metadata)
             for uri, kept in found
-            if glob is None or fnmatchcase(uri.name, glob)
+            if glob is None or _globbed(glob).fullmatch(uri.name)
         ]
         size = page_size or 1000
         for first in range(0, len(rows), size):

@@ -9,8 +9,8 @@ from sequence_process import Fault
 from sequence_service import Asked, Fate, Post, Switches
 
 RunName = Literal["today", "tomorrow", "mapped", "fresh", "update", "dead", "one0", "one1"]
-"""``today``, ``tomorrow``: backfills of two DAG runs. ``mapped``: another map index of today's. ``fresh``: with
-``if_exists="overwrite"``; ``update``: with that. ``dead``: today's dead letter as a source. ``one0``: a single image."""
+"""``today``, ``tomorrow``: backfills of two DAG runs. ``mapped``: another map index of today's. ``fresh``, ``update``:
+with ``if_exists="overwrite"`` and ``"update"``. ``dead``: today's dead letter as a source. ``one0``: a single image."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ ONCE = {
         fates=(Fate(ends="providerError"),),
     ),
     "an image whose only POST was refused waited for ever for a budget that was spent": Story(
-        (Try("today"),), cap=2600, posts=(Post("mixed"),)
+        (Try("today"),), cap=2600, posts=(Post(), Post("refused"), Post("refused"), Post("refused"))
     ),
     "two runs that sent one UUID at the same time both counted its cost": Story(
         (Try("today"), Try("tomorrow")), images=1, posts=(Post("never"),)
