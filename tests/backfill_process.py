@@ -25,11 +25,10 @@ from google.oauth2 import service_account
 
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.drive import Stopper, drive
-from airflow_provider_clarity.batch.engine import Pace
 from airflow_provider_clarity.batch.outcomes import parse_tolerated
 from airflow_provider_clarity.batch.plan.grammar import parse_batch_source
 from airflow_provider_clarity.batch.plan.wanted import Wanted
-from airflow_provider_clarity.batch.running import Limits, Round, open_backfill
+from airflow_provider_clarity.batch.running import Limits, Round, ledger_root, open_backfill
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.exceptions import ClarityFencedError
 from airflow_provider_clarity.runware.client import ClarityClient
@@ -76,6 +75,12 @@ def memory(pid: int | str = "self") -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
+def processor(pid: int) -> float:
+    """Return the seconds of processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def run(orders: dict[str, Any]) -> dict[str, Any]:
     """Drive the round to its end."""
     credentials = service_account.Credentials.from_service_account_file(
@@ -90,7 +95,7 @@ async def run(orders: dict[str, Any]) -> dict[str, Any]:
         urlsplit(orders["runware_url"]).hostname or "",
         orders["run_key"],
     )
-    pace = orders.get("pace", {})
+    workspace, place = Workspace.for_destination(wanted.destination, None), f"{orders['run_key']}/-1"
     async with ClarityClient(api_key=orders["api_key"], base_url=orders["runware_url"], timeout=timeout) as api:
         opened = await asyncio.to_thread(
             open_backfill,
@@ -98,14 +103,14 @@ async def run(orders: dict[str, Any]) -> dict[str, Any]:
             store=store,
             requests=BucketRequests(store, Signer(client, credentials)),
             wanted=wanted,
-            workspace=Workspace.for_destination(wanted.destination, None),
-            round_=Round(orders["run_key"], f"{orders['run_key']}/-1"),
+            workspace=workspace,
+            root=ledger_root(workspace, wanted, place).child("0/"),
+            round_=Round(orders["run_key"], place),
             rules=replace(Rules(), **orders["rules"]),
             limits=Limits(**orders["limits"]),
             log=log,
             submit_timeout=timeout,
             allowed_image_hosts=("127.0.0.1",),
-            pace=Pace(**pace) if pace else None,
         )
         await drive(
             opened.backfill,

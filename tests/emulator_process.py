@@ -82,6 +82,12 @@ class EmulatorProcess:
         """The only key that the Runware half takes."""
         return self.ready["api_key"]
 
+    @property
+    def pid(self) -> int:
+        """Its process, to be looked at."""
+        assert self._process is not None
+        return self._process.pid
+
     def faults(self, faults: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
         """Add faults and return all of them, each with ``fired``; without an argument only read them."""
         return self._control("faults", list(faults) or None)
