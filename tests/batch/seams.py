@@ -78,6 +78,15 @@ class ScriptedClient(ClarityClient):
         return PollReply({uuid: TaskState(uuid, "silent") for uuid in task_uuids})
 
 
+class BusyClient(ScriptedClient):
+    """A service that is at work on every task, however slow this machine is, for as long as a test says so."""
+
+    busy = True
+
+    def says(self) -> Literal["processing"] | None:
+        return "processing" if self.busy else None
+
+
 @dataclass
 class ShiftedClock:
     """The time of day, moved on at will: hours pass in a test that takes none.

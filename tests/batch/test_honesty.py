@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 from bench import QUICK, Bench
-from seams import Kind, ScriptedClient, ShiftedClock, WatchedStore
+from seams import BusyClient, Kind, ScriptedClient, ShiftedClock, WatchedStore
 
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.drive import Stopper
@@ -49,7 +49,7 @@ def remove(bench: Bench, uri: GsUri) -> None:
 
 async def begin(bench: Bench, item: Item, **how: Any) -> None:
     """Take the first step of a run, and leave it there, as a deferral or a death does."""
-    async with bench.api() as client:
+    async with bench.api(BusyClient) as client:
         engine = bench.engine(client, item, **how)
         engine.add(item)
         await engine.step()
@@ -93,7 +93,7 @@ async def test_a_changed_workspace_does_not_hide_a_picture(bench: Bench) -> None
     item = bench.item()
     bench.emulator.switches({"image_url_with_upload": False})
     bench.emulator.faults([{"operation": "submit", "fault": "status_500", "times": 1}])
-    await begin(bench, item, timeout=0.5)
+    await begin(bench, item, timeout=0.5, rules=replace(QUICK, resubmit_after=60))
     moved = replace(bench, workspace=f"gs://{bench.bucket}/scratch/")
     end = await moved.run(item, rules=replace(QUICK, lease=0.1), timeout=0.5)
     assert end.outcome == "delivered"
@@ -276,11 +276,12 @@ async def test_overwrite_never_replaces_what_came_after_the_purchase_was_decided
         put(bench, item.destination)
         end = await bench.run(item, run=run, if_exists="overwrite")
     else:
-        async with bench.api() as client:
+        async with bench.api(BusyClient) as client:
             engine = bench.engine(client, item, run=run, if_exists="overwrite")
             engine.add(item)
             await engine.step()
             put(bench, item.destination)
+            client.busy = False
             found = await bench.finish(engine)
         assert found is not None
         end = found
@@ -344,11 +345,12 @@ async def test_a_record_that_is_deleted_in_flight_is_written_anew(bench: Bench) 
     """Breaks if a cleaned up bucket ends a running task, whose picture is paid."""
     bench.upload()
     item = bench.item()
-    async with bench.api() as client:
+    async with bench.api(BusyClient) as client:
         engine = bench.engine(client, item)
         engine.add(item)
         await engine.step()
         remove(bench, record_uri(item))
+        client.busy = False
         end = await bench.finish(engine)
     assert end is not None
     assert (end.outcome, end.cost_microusd) == ("delivered", 1300)
@@ -366,11 +368,12 @@ async def test_a_record_that_forgot_attempt_one_does_not_stop_attempt_two(
     item = bench.item()
     bench.emulator.switches({"upload_lag_s": 30})
     bench.emulator.faults([{"operation": "poll", "fault": "error:providerError", "times": 1}])
-    async with bench.api() as client:
+    async with bench.api(BusyClient) as client:
         engine = bench.engine(client, item)
         image = engine.add(item)
         await engine.step()
         old = content_of(bench, record_uri(item))
+        client.busy = False
         async with asyncio.timeout(20):
             while image.attempt.n == 1:
                 await engine.step()
@@ -475,14 +478,7 @@ async def test_a_record_that_is_damaged_in_flight_is_named_and_left(bench: Bench
     """Breaks if what a newer version wrote meanwhile is replaced by what this one remembers."""
     bench.upload()
     item = bench.item()
-
-    class Busy(ScriptedClient):
-        busy = True
-
-        def says(self) -> Literal["processing"] | None:
-            return "processing" if self.busy else None
-
-    async with bench.api(Busy) as client:
+    async with bench.api(BusyClient) as client:
         engine = bench.engine(client, item)
         engine.add(item)
         await engine.step()

@@ -21,7 +21,7 @@ from google.oauth2 import service_account
 KEY = "emulator-a+b/c=d&e%f-key"
 WEBHOOK = "https://hooks.example/clarity?token=webhook-secret"
 BUCKETS = ("raw-pictures", "print-pictures")
-SECONDS = 60
+SECONDS = 240
 
 
 @dataclass(frozen=True)

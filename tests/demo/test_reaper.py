@@ -26,6 +26,7 @@ OWNER = """
 import os, signal, sys, time
 from pathlib import Path
 from airflow_provider_clarity.demo.reaper import Reaper
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have had ignored
 reaper = Reaper(0.2)
 leader = reaper.spawn(["sleeper"], cwd=Path({folder!r}), stdout=sys.stdout, stderr=sys.stderr)
 {then}
