@@ -27,5 +27,13 @@ def test_only_the_last_ones_count(seconds: list[float]) -> None:
         learned = learned.after(one)
     last = [round(max(0.0, one), 3) for one in seconds[-REMEMBERED:]]
     assert learned.took == tuple(last)
-    assert len(learned.took) == min(32, len(seconds))
     assert learned.median == median(last)
+
+
+def test_thirty_two_are_remembered() -> None:
+    """As many as the default ceiling of a window: older ones are of the past, and fewer would be luck."""
+    learned = Learned()
+    for seconds in range(40):
+        learned = learned.after(seconds)
+    assert learned.took == tuple(range(8, 40))
+    assert learned.median == 23.5
