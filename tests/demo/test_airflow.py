@@ -56,8 +56,9 @@ with DAG("probe", schedule=None, start_date=datetime.datetime(2024, 1, 1), defau
     Defer(task_id="defer") >> Sleep(task_id="sleep")
 """
 OWNER = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have had ignored
 from airflow_provider_clarity.demo.airflow import AirflowInstance
 with AirflowInstance(Path(sys.argv[1]), Path(sys.argv[1])):
     raise SystemExit("it became healthy before it was ended")
