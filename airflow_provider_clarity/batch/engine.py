@@ -210,10 +210,15 @@ class Engine:
             for image in asks:
                 image.due = self._next_look
             return
-        self._next_look = now + self._work.pace.look_apart
-        soon = now + self._work.pace.look_apart
-        near = [image for image in self._images if not image.busy and now < image.due <= soon and image.only_needs_time]
-        self._start([*asks, *near], self._looker.look([*asks, *near], "response"))
+        pace = self._work.pace
+        self._next_look = now + pace.look_apart
+        latest = now + max(pace.look_apart, pace.look_ahead)
+        later = [image for image in self._images if now < image.due <= latest and not image.busy]
+        near = sorted((image for image in later if image.only_needs_time), key=lambda image: image.due)
+        soon = len(asks) + sum(image.due <= self._next_look for image in near)
+        whole = -(-soon // MAX_TASKS) * MAX_TASKS  # as many as the arrays hold that go anyway
+        looks = [*asks, *near][: max(whole, len(asks))]
+        self._start(looks, self._looker.look(looks, "response"))
 
     def _post(self, posts: Sequence[tuple[Tracked, adoption.Buy | adoption.SendAgain]], now: float) -> None:
         """Send what may be sent, one POST at a time: the room for the next is known when it is answered."""

@@ -91,8 +91,9 @@ def promote(
         (retryable) the final name was changed faster than it could be read
     """
     gone = False
-    for _ in range(_ROUNDS):
-        current = store.stat(destination)
+    for n in range(_ROUNDS):
+        # A name that was free is taken to be so still, which costs no request: the precondition tells if it is not.
+        current = None if n == 0 and seen == 0 else store.stat(destination)
         match decide_promotion(current, provenance, if_exists, seen=seen):
             case Promote(if_generation_match=expected):
                 try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from bench import Bench
@@ -13,7 +17,7 @@ from airflow_provider_clarity.batch.engine import Engine, Run
 from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeliveryError
-from airflow_provider_clarity.runware.client import SubmitReply
+from airflow_provider_clarity.runware.client import ClarityClient, PollReply, SubmitReply
 from airflow_provider_clarity.storage.uris import GsUri
 
 MANY = Run("dag/run/task", many=True)
@@ -79,6 +83,30 @@ async def test_no_more_leave_than_the_gate_lets(bench: Bench) -> None:
         outcomes = await finish(bench, engine)
     assert list(outcomes.values()) == ["delivered"] * 3
     assert gate.seen == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("ahead", "first"), [(0.0, 1), (20.0, 4)])
+async def test_a_look_takes_along_what_is_due_soon(bench: Bench, ahead: float, first: int) -> None:
+    """Breaks if what is done waits for a look-up of its own, though another leaves that has room for it."""
+    asked: list[int] = []
+    due = itertools.chain([0.1], itertools.repeat(1.0))  # one is due long before the others
+
+    class Watched(ClarityClient):
+        async def get_response(self, task_uuids: Iterable[UUID]) -> PollReply:
+            some = list(task_uuids)
+            asked.append(len(some))
+            return await super().get_response(some)
+
+    async with bench.api(Watched) as client:
+        some = items(bench, 4)
+        engine = bench.engine(client, some[0], run=MANY)
+        pace = engine._work.pace
+        engine._work.pace = replace(pace, look_ahead=ahead, next_look=lambda _age, _median: next(due))
+        for item in some:
+            engine.add(item)
+        outcomes = await finish(bench, engine)
+    assert list(outcomes.values()) == ["delivered"] * 4
+    assert asked[0] == first
 
 
 async def test_what_is_wrong_with_one_ends_that_one(bench: Bench) -> None:

@@ -24,6 +24,7 @@ GAPS = {
     "test_a_file_is_written_whole_and_at_a_generation[fake_gcs_server-9437184]": f"{_NO_MATCH} an upload session ends",
     "test_a_rewrite_copies_bytes_and_nothing_else": f"{_NO_MATCH} an object is rewritten",
     "test_a_strangers_object_is_left_and_the_paid_picture_kept": f"{_NO_MATCH} an object is rewritten",
+    "test_a_name_that_was_free_and_is_taken_is_looked_at": f"{_NO_MATCH} an object is rewritten",
     "test_a_name_that_changes_is_read_again_for_a_while[fake_gcs_server-5-False]": f"{_NO_MATCH} it is rewritten",
     "test_metadata_is_added_to": f"{_NO_MATCH} metadata is patched",
     "test_a_glob_stops_at_a_slash": "* in a glob does not stop at a slash",

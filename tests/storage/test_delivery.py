@@ -158,6 +158,33 @@ def test_of_two_runners_one_promotes_and_both_are_content(delivery: Delivery) ->
     assert delivery.holds(delivery.final)
 
 
+def test_a_name_that_was_free_is_not_asked_for(delivery: Delivery) -> None:
+    """Breaks if each picture of a backfill costs a request that its precondition makes needless."""
+
+    class Counting(ObjectStore):
+        looks = 0
+
+        def stat(self, uri: GsUri, *, generation: int | None = None) -> StoredObject | None:
+            self.looks += 1
+            return super().stat(uri, generation=generation)
+
+    store = Counting(delivery.store._client, timeout=10, patience=3)
+    assert delivery.promote(store=store, seen=0).kind == "promoted"
+    assert store.looks == 0
+    assert delivery.holds(delivery.final)
+
+
+@pytest.mark.parametrize(("theirs", "kind"), [(None, "undelivered"), (MINE, "already")])
+@pytest.mark.parametrize("rule", ["skip", "overwrite", "fail"])
+def test_a_name_that_was_free_and_is_taken_is_looked_at(
+    delivery: Delivery, rule: IfExists, theirs: Provenance | None, kind: str
+) -> None:
+    """Breaks if what somebody put there since the purchase was decided is replaced because it was not seen."""
+    there = delivery.occupy(theirs)
+    assert delivery.promote(rule, seen=0).kind == kind
+    assert delivery.store.stat(delivery.final) == there
+
+
 def test_what_was_not_verified_is_not_promoted(delivery: Delivery, store: ObjectStore) -> None:
     """Breaks if an upload that came after the look reaches the final name unseen."""
     store.create(delivery.staging, b"late", if_generation_match=delivery.staged.object.generation)
