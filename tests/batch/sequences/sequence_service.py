@@ -154,6 +154,7 @@ class Service:
     """All that the service knows.
 
     :param purchases: the bill: every accepted task, in order
+    :param failed_at_submit: tasks that were reported as failed to somebody who sent them
     """
 
     loop: SequenceLoop
@@ -164,6 +165,7 @@ class Service:
     looks: list[Asked]
     purchases: list[Purchase] = field(default_factory=list)
     tasks: dict[UUID, Purchase] = field(default_factory=dict)
+    failed_at_submit: set[UUID] = field(default_factory=set)
     posted: int = 0
     last_flying: dict[str, dict[str, int]] = field(default_factory=dict)
     reserves: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -205,6 +207,7 @@ class Service:
             elif part == 2:
                 error = task_error("providerError", "It failed.", task_uuid=task.task_uuid)
                 outcomes.append(SubmitOutcome(task.task_uuid, "failed", error))
+                self.failed_at_submit.add(task.task_uuid)
             else:
                 outcomes.append(self._take(task, sender, late=late))
         self._unreserve(outcomes, sender)

@@ -47,6 +47,7 @@ from airflow_provider_clarity.batch.rounds import round_at
 from airflow_provider_clarity.batch.running import LOOK_APART, Limits, ledger_root, open_backfill
 from airflow_provider_clarity.batch.running import Round as BackfillRound
 from airflow_provider_clarity.batch.submission import BucketRequests, Request
+from airflow_provider_clarity.batch.window_gate import WindowGate
 from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.runware.parameters import parameters_from_user
 from airflow_provider_clarity.storage.delivery import Workspace
@@ -296,8 +297,7 @@ class World:
                 runner=lambda: process.name,
             )
         )
-        process.reserve = lambda: opened.backfill.budget.reserve
-        process.flying = lambda: _flying(opened.journal)
+        _watch(process, opened.backfill._gate, opened.journal)
         try:
             await self._drive(opened.backfill, process, seconds)
             await opened.backfill.settled()
@@ -403,6 +403,20 @@ def _flying(journal: Journal) -> set[str]:
         for one in item.record.attempts
         if one.n in item.ours and one.sent_at is not None and (one.outcome is None or one.cost_microusd is None)
     }
+
+
+def _watch(process: Process, gate: WindowGate, journal: Journal) -> None:
+    """Keep what is reserved and in flight whenever the gate lets something leave: upon that a purchase is decided."""
+    asked = gate.room
+
+    def room(in_flight: int, at_service: int, now: float) -> int:
+        free = asked(in_flight, at_service, now)
+        if free:
+            reserve, flying = gate.budget.reserve, _flying(journal)
+            process.reserve, process.flying = lambda: reserve, lambda: flying
+        return free
+
+    gate.room = room  # type: ignore[method-assign]
 
 
 def _new_item(store: MemoryStore, given: GsSource, destination: GsUri) -> Item:
