@@ -136,7 +136,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     """
     journal = Journal(store, root, runner(), clock=clock, monotonic=monotonic, lease=rules.lease)
     state = journal.open()
-    ledger = JournalLedger(journal, store, clock=clock)
+    ledger = JournalLedger(journal, store, clock=clock, whose=(round_.place, round_.number))
     plan = StoredPlan(store, root.child("plan/"), wanted)
 
     def budget() -> Budget:

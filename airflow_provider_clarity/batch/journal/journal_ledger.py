@@ -32,9 +32,13 @@ class JournalLedger:
     :param journal: open
     :param store: of the destinations' bucket, which keeps the task records
     :param clock: epoch seconds
+    :param whose: place and round of the attempts that this ledger begins
     """
 
-    def __init__(self, journal: Journal, store: ObjectStore, *, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, store: ObjectStore, *, clock: Clock, whose: tuple[str, int] | None = None
+    ) -> None:
+        self._whose = whose
         self._journal = journal
         self._store = store
         self._clock = clock
@@ -129,6 +133,10 @@ class JournalLedger:
         record = held.record if held is not None else image.record
         last = record.last if record is not None else None
         adopted = last is not None and (last.adopted or image.adopted == last.n)
+        if record is not None and last is not None and self._is_unlisted(held, last):
+            self._journal.buffer(
+                Intent(position=self._position(image.item), first=True, recorded=True, record=record)
+            )  # fmt: skip
         if held is not None and not held.recorded and last is not None and last.sent_at is not None:
             self._written(image.item, held, lambda record: record, held.record)
         self._journal.buffer(
@@ -147,6 +155,14 @@ class JournalLedger:
             )
         )
         self._positions.pop(image.item.identity, None)
+
+    def _is_unlisted(self, held: OpenItem | None, last: Attempt) -> bool:
+        """Whether an attempt is ours by the task record only: its claimer died before the segment with its intent."""
+        return (
+            (last.place, last.round) == self._whose
+            and last.sent_at is not None
+            and (held is None or last.n not in held.ours)
+        )
 
     def _held(self, item: Item) -> OpenItem | None:
         return self._journal.state.open.get(item.identity)

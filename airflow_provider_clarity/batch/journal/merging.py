@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 
 from airflow_provider_clarity.batch.ledger import Change
 from airflow_provider_clarity.batch.record import Attempt, TaskRecord
+from airflow_provider_clarity.batch.tally import paid_in_vain
 
 
 def merged(stored: TaskRecord, local: TaskRecord, ours: Collection[int]) -> TaskRecord:
@@ -59,8 +60,12 @@ def _bought_by_others(stored: Attempt, local: Attempt) -> bool:
 
 
 def _is_theirs(stored: Attempt) -> bool:
-    """Whether another ledger has the cost of an attempt that we recorded, too."""
-    return stored.outcome is not None and not stored.adopted
+    """Whether another ledger has the cost of an attempt that we recorded, too.
+
+    One that was told that it failed, and of no cost, has none: the service may have taken it from us all the same.
+    """
+    for_nothing = stored.outcome == "failed" and stored.cost_microusd is None and not paid_in_vain(stored)
+    return stored.outcome is not None and not stored.adopted and not for_nothing
 
 
 def claiming(change: Change, local: TaskRecord, ours: Collection[int]) -> Change:

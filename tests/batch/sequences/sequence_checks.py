@@ -109,7 +109,8 @@ def _billed_twice(world: World, records: dict[str, TaskRecord]) -> list[str]:
         bought = [one for one in _once(world) if one.uuid in order]
         for first, second in pairwise(bought):
             taken = [one for one in world.service.purchases if one.uuid == first.uuid]
-            reported = first.uuid in world.service.failed_at_submit  # to one run, while another's POST was taken
+            # To one run, while another's POST of the same UUID was taken.
+            reported = {first.uuid, second.uuid} & world.service.failed_at_submit
             if not (reported or any(_may_follow(one, second, identity) for one in taken)):
                 said.append(f"attempt {order[second.uuid]} of {identity[:8]} was bought after one that had not failed")
     return said

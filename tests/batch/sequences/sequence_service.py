@@ -83,10 +83,10 @@ class Post:
     :param how: ``lost``: it arrives, its reply does not. ``never`` arrives. ``late``: arrives so many seconds later,
         when nobody waits for it any more. ``throttled``: 429 for all of it, naming nobody. ``refused``: 429, naming
         each. ``overloaded``: 503, though it arrived. ``key``: the key is refused. ``mixed``: of each three tasks one is
-        taken, one refused, one fails
+        taken, one refused, one fails. ``failed``: each is reported as failed, and not taken
     """
 
-    how: Literal["ok", "lost", "never", "late", "throttled", "refused", "overloaded", "key", "mixed"] = "ok"
+    how: Literal["ok", "lost", "never", "late", "throttled", "refused", "overloaded", "key", "mixed", "failed"] = "ok"
     lag: float = 0.0
 
 
@@ -201,7 +201,7 @@ class Service:
             return SubmitReply(turned, throttled=True)
         outcomes: list[SubmitOutcome] = []
         for n, task in enumerate(tasks):
-            part = (n + self.posted - 1) % 3 if how == "mixed" else 0
+            part = (n + self.posted - 1) % 3 if how == "mixed" else 2 * (how == "failed")
             if part == 1:
                 outcomes.append(SubmitOutcome(task.task_uuid, "refused"))
             elif part == 2:
@@ -227,7 +227,7 @@ class Service:
             reserve = sender.reserve()
             reserves.update(dict.fromkeys(new, reserve))
             flying = sender.flying() | set(new)
-            self.last_flying[sender.place] = {uuid: reserves.get(uuid, reserve) for uuid in flying}
+            self.last_flying[sender.place] = {uuid: reserves.setdefault(uuid, reserve) for uuid in flying}
 
     def _unreserve(self, outcomes: Iterable[SubmitOutcome], sender: Process) -> None:
         """Forget what was certainly not bought: its only POST was refused."""

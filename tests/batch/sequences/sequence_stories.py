@@ -57,7 +57,7 @@ FATES = st.builds(
 )
 POSTS = st.builds(
     Post,
-    st.sampled_from(("ok", "lost", "never", "late", "mixed", "throttled", "refused", "overloaded", "key")),
+    st.sampled_from(("ok", "lost", "never", "late", "mixed", "throttled", "refused", "overloaded", "key", "failed")),
     st.sampled_from((2.0, 8.0, 30.0)),
 )
 LOOKS = st.builds(Asked, st.sampled_from(("ok", "none", "silent", "processing")))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from sequence_checks import breaches
-from sequence_service import Fate, Post, Switches
-from sequence_story import Pass, Story, Try
+from sequence_process import Fault
+from sequence_service import Asked, Fate, Post, Switches
+from sequence_story import Pass, Rest, Story, Strange, Try
 from sequence_world import play
 
 ONCE = {
@@ -27,6 +28,21 @@ ONCE = {
     ),
     "a picture that was fetched was dropped where another run had bought one of its own for the name": Story(
         (Try("fresh"), Pass(0.5), Try("today")), images=1, via="worker"
+    ),
+    "a runner that died between a claim in the task record and its intent left a purchase in nobody's sum": Story(
+        (Try("today", (Fault("create", 5, "die_after"),)), Rest(), Try("today")),
+        images=1,
+        fates=(Fate(ends="providerError"),),
+    ),
+    "what one run was told had failed, and another bought, was in nobody's sum": Story(
+        (Try("today"), Strange(0), Try("mapped"), Try("fresh"), Strange(1)),
+        images=3,
+        switches=Switches(price=4000),
+        cap=9000,
+        fates=(Fate(ends="timeoutProvider"), Fate(takes=0.2), Fate(ends="timeoutProvider")),
+        posts=(Post("mixed"), Post("overloaded"), Post("never")),
+        looks=(Asked("silent"),),
+        seed=17,
     ),
 }
 
