@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from uuid import UUID
 
 from sequence_service import Purchase, said_by
 from sequence_world import PRINT, World
@@ -83,7 +84,10 @@ def _again(world: World) -> Iterator[tuple[Purchase, Purchase]]:
 
 def _once(world: World) -> list[Purchase]:
     """Give the purchases, of each UUID the first."""
-    return list({purchase.uuid: purchase for purchase in reversed(world.service.purchases)}.values())[::-1]
+    first: dict[UUID, Purchase] = {}
+    for purchase in world.service.purchases:
+        first.setdefault(purchase.uuid, purchase)
+    return list(first.values())
 
 
 def _case(first: Purchase, second: Purchase) -> str | None:
@@ -272,7 +276,9 @@ def _budgets(world: World, claims: list[Claim]) -> list[str]:
             continue
         ours = {claim.uuid for claim in claims if claim.place == run.place} - unsaid
         spent = sum(billed.get(uuid, 0) for uuid in ours)
-        flying = world.service.last_flying.get(run.place, {})
+        reserves = world.service.reserves.get(run.place, {})
+        unknown = {claim.uuid for claim in claims if claim.place == run.place and claim.cost is None}
+        flying = {uuid: reserves.get(uuid, 0) for uuid in unknown} | world.service.last_flying.get(run.place, {})
         over = sum(max(0, price.get(uuid, 0) - reserve) for uuid, reserve in flying.items())
         if spent > world.story.cap + over:
             said.append(f"{run.place} spent {spent} of {world.story.cap}, {over} over which could not be foreseen")
