@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, Literal
@@ -134,8 +135,8 @@ def returned(
 ) -> dict[str, Any]:
     """Return what the operator returns, 2 KB of JSON at most.
 
-    Where names are so long that it would be more, ``run`` is null (it is the folder of ``manifest``), then ``manifest``
-    (it lies beside the dead letter).
+    Where names are so long that it would be more, ``run`` is null (it is the folder of ``manifest``), then what was
+    passed over is one number, then ``manifest`` is null (it lies beside the dead letter).
 
     :param run: URI of the ledger
     :param purchases: what this run bought, as far as the service is known to have accepted it
@@ -163,10 +164,15 @@ def returned(
         "manifest": manifest,
         "dead_letter": dead_letter,
     }
-    for name in ("run", "manifest"):
+    shorter = ({"run": None}, {"passed_over": _in_all(counts.passed_over)}, {"manifest": None})
+    for change in shorter:
         if len(json.dumps(result, ensure_ascii=False).encode()) > LONGEST_RESULT:
-            result[name] = None
+            result |= change
     return result
+
+
+def _in_all(counts: Mapping[str, int]) -> dict[str, int]:
+    return {"in all": sum(counts.values())} if counts else {}
 
 
 def _some(counts: Any) -> dict[str, int]:  # noqa: ANN401
