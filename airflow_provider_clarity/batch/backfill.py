@@ -222,8 +222,10 @@ class Backfill:
         now = self._clock()
         if progress.look_at is None and self._engine.images:
             progress = Progress((), (), now, now, to_submit=True)
-        if self._feeder.empty or self._stopped:
+        if self._feeder.empty:
             return progress
+        if self._stopped:  # before the plan was read to its end: that is not the end of the run
+            return Progress((), (), now, now) if progress.look_at is None else progress
         in_flight, at_service, unsent = self._counts()
         opens = self._gate.opens_at(in_flight, at_service, now)
         more = now if unsent < self._ahead + self._gate.wanted(in_flight, at_service) else opens

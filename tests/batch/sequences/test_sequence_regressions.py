@@ -6,7 +6,7 @@ import pytest
 from sequence_checks import breaches
 from sequence_process import Fault
 from sequence_service import Asked, Fate, Post, Switches
-from sequence_story import Pass, Rest, Story, Strange, Try
+from sequence_story import Pass, Rest, Stop, Story, Strange, Try
 from sequence_world import play
 
 ONCE = {
@@ -28,6 +28,9 @@ ONCE = {
     ),
     "a picture that was fetched was dropped where another run had bought one of its own for the name": Story(
         (Try("fresh"), Pass(0.5), Try("today")), images=1, via="worker"
+    ),
+    "a run that was stopped before it had a plan took itself for complete, and called that a defect": Story(
+        (Try("today"), Pass(0.24), Stop("today")), seed=2
     ),
     "a runner that died between a claim in the task record and its intent left a purchase in nobody's sum": Story(
         (Try("today", (Fault("create", 5, "die_after"),)), Rest(), Try("today")),
