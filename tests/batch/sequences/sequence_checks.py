@@ -96,7 +96,7 @@ def _case(first: Purchase, second: Purchase) -> str | None:
         return "2: a POST under way longer than its timeout"
     if first.place != second.place:
         return "2: two records of one identity"
-    if first.silences:
+    if first.silences and not second.written:
         return "1: forgotten within the window"
     return None
 

@@ -121,6 +121,7 @@ class Purchase:
     :param asked: whether a person asked: a clear, or the row of a dead letter
     :param there: identity of what lay at the final name when it arrived
     :param landed: tasks whose pictures had had a final name by then
+    :param written: whether it was written somewhere by then that the service knows this UUID
     """
 
     uuid: UUID
@@ -136,6 +137,7 @@ class Purchase:
     landed: frozenset[str]
     image: tuple[GsUri, int]
     endpoint: tuple[GsUri, int | None] | None
+    written: bool = False
     silences: int = 0
     done_at: float | None = None
     forgotten: bool = False
@@ -257,6 +259,7 @@ class Service:
             frozenset(kept.metadata.get("clarity-task-uuid", "") for _, kept in self.buckets.put_ever),
             task.image, task.endpoint,
         )  # fmt: skip
+        made.written = known is not None and acknowledged(self.buckets, str(uuid))
         self.purchases.append(made)
         self.tasks[uuid] = made
         self.loop.call_later(fate.takes, self._finish, made)
@@ -337,6 +340,19 @@ class Service:
         if late or task.fate.url == "never" or self._forgot(task, self.switches.result_retention):
             raise ClarityDeliveryError("There is no such picture.", code="404", retryable=False)
         return picture(str(uuid), task.source)
+
+
+def acknowledged(buckets: Buckets, uuid: str) -> bool:
+    """Whether any ledger or task record says that the service knows a task."""
+    for uri, kept in buckets.objects.items():
+        if not uri.name.startswith(("_clarity/tasks/", "_clarity/runs/")) or uuid.encode() not in kept.data:
+            continue
+        for line in map(json.loads, kept.data.splitlines()):
+            inner = line.get("record")
+            found = [*line.get("attempts", ()), *(inner.get("attempts", ()) if isinstance(inner, dict) else ())]
+            if any(one["task_uuid"] == uuid and one.get("acknowledged_at") is not None for one in found):
+                return True
+    return False
 
 
 class MemoryClient:
