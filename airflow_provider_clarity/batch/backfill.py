@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from airflow_provider_clarity.batch.budget import Budget
@@ -28,6 +29,7 @@ from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.batch.window_gate import WindowGate
 from airflow_provider_clarity.exceptions import ClarityInputError
+from airflow_provider_clarity.storage.pool import AT_ONCE
 
 WINDOW = "window"
 """Under which name the journal keeps what was learned of the service's capacity."""
@@ -143,7 +145,11 @@ class Backfill:
         return self._with_what_is_left(progress)
 
     async def _resume(self) -> None:
-        """Take up what was begun, by whichever runner."""
+        """Take up what was begun, by whichever runner, with threads enough for what waits for Cloud Storage.
+
+        Python's own number goes by the processors, and is six on a worker with two.
+        """
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE, "clarity"))
         records = {item.position: item.record for item in self._journal.state.open.values()}
         for row, item in await asyncio.to_thread(self._taking.known, records):
             self._take(row, item)

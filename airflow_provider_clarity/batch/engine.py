@@ -221,15 +221,20 @@ class Engine:
         self._start(looks, self._looker.look(looks, "response"))
 
     def _post(self, posts: Sequence[tuple[Tracked, adoption.Buy | adoption.SendAgain]], now: float) -> None:
-        """Send what may be sent, one POST at a time: the room for the next is known when it is answered."""
-        if not posts or self._posting is not None:
-            return
-        again = [image for image, _ in posts if image.in_flight]
-        room = max(0, self._work.gate.room(self._work.in_flight(), self._work.at_service(), now))
-        first = [image for image, _ in posts if not image.in_flight]
-        sent = [*again, *first[:room]][:MAX_TASKS]
-        if sent:
-            self._posting = self._start(sent, self._sender.post(sent))
+        """Send what may be sent, one POST at a time: the room for the next is known when it is answered.
+
+        What has to wait for it has its source looked at meanwhile.
+        """
+        if posts and self._posting is None:
+            again = [image for image, _ in posts if image.in_flight]
+            room = max(0, self._work.gate.room(self._work.in_flight(), self._work.at_service(), now))
+            first = [image for image, _ in posts if not image.in_flight]
+            sent = [*again, *first[:room]][:MAX_TASKS]
+            if sent:
+                self._posting = self._start(sent, self._sender.post(sent))
+        for image, _ in posts:
+            if not image.busy and not image.inspected:
+                self._start([image], self._work.guarded(image, self._sender.inspect(image), mends=False))
 
     def _start(self, images: Sequence[Tracked], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         for image in images:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from airflow_provider_clarity.batch.adoption import Rules
 from airflow_provider_clarity.batch.backfill import WINDOW, Backfill
@@ -20,6 +21,7 @@ from airflow_provider_clarity.batch.feeding import Feeder
 from airflow_provider_clarity.batch.journal.journal import Journal
 from airflow_provider_clarity.batch.journal.journal_ledger import JournalLedger
 from airflow_provider_clarity.batch.journal.lines import Learned
+from airflow_provider_clarity.batch.journal.state import RunState
 from airflow_provider_clarity.batch.journal.totals import Totals
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Clock
@@ -33,6 +35,7 @@ from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.batch.window_gate import APART, WindowGate
 from airflow_provider_clarity.batch.work import Log
 from airflow_provider_clarity.runware.client import ClarityClient
+from airflow_provider_clarity.runware.pace import next_look
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
@@ -40,8 +43,7 @@ from airflow_provider_clarity.storage.uris import GsUri
 LOOK_APART = 0.5
 """Seconds between two look-ups: what is due nearer than that goes in one array."""
 LOOK_AHEAD = 1.25
-"""Seconds: what is due within them goes along where there is room, so that in a window of one array nothing that is
-done is seen later than at the next look-up. It costs no request."""
+"""Seconds: what is due within them goes along where there is room, which costs no request."""
 _SLICE = 0.2
 
 
@@ -139,16 +141,25 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     ledger = JournalLedger(journal, store, clock=clock, whose=(round_.place, round_.number))
     plan = StoredPlan(store, root.child("plan/"), wanted)
 
+    account: tuple[RunState, Budget] | None = None
+
     def budget() -> Budget:
-        totals = journal.state.totals + round_.spent_before
-        return Budget(
-            limits.cap,
-            limits.expected,
-            spent=totals.spent_microusd,
-            dearest=totals.dearest_microusd,
-            priced=totals.priced,
-            unknown=totals.unknown,
-        )
+        nonlocal account
+        known = journal.state
+        if account is None or account[0] is not known:  # it is asked for far more often than it changes
+            totals = known.totals + round_.spent_before
+            account = (
+                known,
+                Budget(
+                    limits.cap,
+                    limits.expected,
+                    spent=totals.spent_microusd,
+                    dearest=totals.dearest_microusd,
+                    priced=totals.priced,
+                    unknown=totals.unknown,
+                ),
+            )
+        return account[1]
 
     window = Window.from_json(state.learned.get(WINDOW), ceiling=limits.max_in_flight, now=clock())
     gate = WindowGate(window, budget, apart=limits.apart)
@@ -169,7 +180,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         rules=rules,
         log=log,
         submit_timeout=submit_timeout,
-        pace=pace or Pace(look_apart=LOOK_APART, look_ahead=LOOK_AHEAD),
+        pace=pace or Pace(partial(next_look, shortest=LOOK_APART), look_apart=LOOK_APART, look_ahead=LOOK_AHEAD),
         clock=clock,
         monotonic=monotonic,
         gate=gate,

@@ -55,13 +55,21 @@ class Sender:
         if reply.stop is not None:
             raise reply.stop
 
-    async def _prepare(self, image: Tracked, prepared: list[tuple[Tracked, Request, Attempt]]) -> None:
+    async def inspect(self, image: Tracked) -> None:
+        """Look at the source, once, before it is paid for.
+
+        :raises ClarityInputError: it cannot be sent
+        """
         if not image.item.sendable:
             raise ClarityInputError(messages.SOURCE_CHANGED)
-        if image.item.pixels is None:
+        if image.item.pixels is None and not image.inspected:
             image.item, warnings = await asyncio.to_thread(self._work.requests.inspect, image.item)
             for warning in warnings:
                 self._work.log.warning("%s", warning)
+        image.inspected = True
+
+    async def _prepare(self, image: Tracked, prepared: list[tuple[Tracked, Request, Attempt]]) -> None:
+        await self.inspect(image)
         attempt = self._attempt(image)
         staging = GsUri.parse(attempt.staging)  # where we look for it, whatever workspace= says by now
         request = await asyncio.to_thread(self._work.requests.make, image.item, attempt.task_uuid, staging)

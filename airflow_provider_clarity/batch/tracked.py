@@ -65,6 +65,7 @@ class Tracked:
     :param acknowledged: the attempt that the service was seen to know, and when; kept until the record says so too
     :param followed: attempts of others that this try saw open
     :param adopted: the attempt that the service knew before its first POST: it was bought without this record
+    :param inspected: its source was looked at, and may be sent
     :param busy: something is being done with it
     :param due: epoch seconds before which there is nothing to do
     """
@@ -91,6 +92,7 @@ class Tracked:
     followed: set[int] = field(default_factory=set)
     adopted: int | None = None
     end: ItemEnd | None = None
+    inspected: bool = False
     busy: bool = False
     due: float = 0.0
 

@@ -11,7 +11,7 @@ from airflow_provider_clarity.batch.budget import Budget
 from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.runware.client import SubmitReply
 
-APART = 1.0
+APART = 0.5
 """Seconds between two POSTs, each with a segment of the ledger before it; none where POSTs are refused as a whole."""
 
 

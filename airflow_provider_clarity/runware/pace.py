@@ -51,7 +51,7 @@ def earliest(median: float | None) -> float:
     return 0.0 if median is None else median * _EARLIEST_OF_MEDIAN
 
 
-def next_look(age: float, median: float | None = None) -> float:
+def next_look(age: float, median: float | None = None, *, shortest: float = SHORTEST_LOOK) -> float:
     """Return the seconds until a task is worth looking at (again).
 
     The first look is at 1.5 s, or, where it is known how long tasks take, when the fastest may be done. From then on
@@ -60,11 +60,12 @@ def next_look(age: float, median: float | None = None) -> float:
 
     :param age: seconds since the task was submitted
     :param median: seconds that tasks took lately, in the middle; none, when it is not known
+    :param shortest: least time between two looks; less than usual only where one request looks at many tasks
     """
     age = max(age, 0.0)
     first = max(FIRST_LOOK, earliest(median))
     takes = age if median is None else max(median, age / _TAIL_OF_MEDIAN)
-    apart = min(max(takes * _OF_AGE, SHORTEST_LOOK), LONGEST_LOOK)
+    apart = min(max(takes * _OF_AGE, shortest), LONGEST_LOOK)
     return max(apart, first - age) if age < first else apart
 
 

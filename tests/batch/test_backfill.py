@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 from bench import Bench
+from seams import Kind, WatchedStore
 from shop import HASTY, TODAY, Shop
 
 from airflow_provider_clarity.batch.running import Round, fingerprint
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityFencedError
+from airflow_provider_clarity.storage.uris import GsUri
 
 TOMORROW = Round("dag/tomorrow/task", "dag/tomorrow/task/-1")
 PRICE = 1300
@@ -63,6 +66,18 @@ async def test_a_try_that_was_cut_short_is_taken_up(shop: Shop) -> None:
     assert state.counts == {"delivered": 12}
     assert state.totals.spent_microusd == 12 * PRICE
     assert shop.bench.counts() == [1] * 12
+
+
+async def test_as_many_requests_are_under_way_as_storage_is_slow_for(shop: Shop) -> None:
+    """Breaks if a worker with two processors waits for Cloud Storage with the six threads that Python gives it."""
+    together = threading.Barrier(12)
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "stat" and uri.name.startswith("print/"):
+            together.wait(timeout=20)
+
+    shop.store = WatchedStore(shop.bench.client, before)
+    assert (await shop.run()).counts == {"delivered": 12}
 
 
 async def test_two_runners_of_one_run_buy_each_picture_once(shop: Shop) -> None:

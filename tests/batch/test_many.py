@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
@@ -107,6 +108,40 @@ async def test_a_look_takes_along_what_is_due_soon(bench: Bench, ahead: float, f
         outcomes = await finish(bench, engine)
     assert list(outcomes.values()) == ["delivered"] * 4
     assert asked[0] == first
+
+
+class Shut(OpenGate):
+    """A gate that lets nothing through."""
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:  # noqa: ARG002
+        return 0
+
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:  # noqa: ARG002
+        return now + 3600
+
+
+async def test_what_waits_for_room_has_its_source_looked_at_meanwhile(bench: Bench) -> None:
+    """Breaks if a window stands open while sources are read that could have been read before, or are read twice."""
+    looks: Counter[str] = Counter()
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        looks[uri.name] += kind == "stat"
+
+    some = items(bench, 3)
+    bench.client.bucket(bench.bucket).blob("raw/1.png").upload_from_string(b"no picture")
+    some[1] = bench.item("raw/1.png", to="print/1.jpg")
+    async with bench.api() as client:
+        engine = bench.engine(client, some[0], run=MANY, gate=Shut(), store=WatchedStore(bench.client, before))
+        images = [engine.add(item) for item in some]
+        looks.clear()
+        for _ in range(3):
+            await engine.step()
+        assert [image.end and image.end.outcome for image in images] == [None, "failed", None]
+        assert bench.emulator.accounts()["submits"] == 0
+        engine._work.gate = OpenGate()
+        await finish(bench, engine)
+    assert [looks[f"raw/{n}.png"] for n in range(3)] == [1, 1, 1]
+    assert bench.counts() == [1, 1]
 
 
 async def test_what_is_wrong_with_one_ends_that_one(bench: Bench) -> None:

@@ -80,6 +80,13 @@ def test_a_learned_median_saves_the_early_looks_and_keeps_the_tail_close() -> No
     assert next_look(0, 0.1) == pytest.approx(1.5)
 
 
+def test_whoever_looks_at_many_at_once_may_look_more_often() -> None:
+    """One request for a whole window may be sent more often than one for each task; the first is as late as ever."""
+    assert next_look(3.0, shortest=0.5) == pytest.approx(0.5)
+    assert next_look(0.0, shortest=0.5) == pytest.approx(1.5)
+    assert next_look(30.0, shortest=0.5) == next_look(30.0)
+
+
 @given(st.floats(-10, 1e6), st.none() | st.floats(0, 1e5))
 def test_a_look_is_always_ahead_and_never_far(age: float, median: float | None) -> None:
     """Zero would spin; infinity would never look again."""
