@@ -34,19 +34,25 @@ from airflow_provider_clarity.exceptions import ClarityFencedError
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.parameters import parameters_from_user
 from airflow_provider_clarity.storage.delivery import Workspace
+from airflow_provider_clarity.storage.pool import widen
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
 
 FENCED = 3
+HOLDS = "holds the ledger"
 
 
-def watch_storage(seen: Counter[str]) -> None:
-    """Count the requests to Cloud Storage by what they do and to what."""
+def watch_storage(seen: Counter[str], latency: float) -> None:
+    """Count the requests to Cloud Storage by what they do and to what.
+
+    :param latency: seconds that each takes longer than the emulator does
+    """
     request = AuthorizedSession.request
 
     def counted(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         seen[_kind(method, url)] += 1
+        time.sleep(latency)
         return request(self, method, url, *args, **kwargs)
 
     AuthorizedSession.request = counted  # type: ignore[method-assign]
@@ -87,6 +93,7 @@ async def run(orders: dict[str, Any]) -> dict[str, Any]:
         orders["key_file"], scopes=["https://www.googleapis.com/auth/cloud-platform"]
     )
     client = storage.Client(project="emulator", credentials=credentials)
+    widen(client)
     store, log, timeout = ObjectStore(client), logging.getLogger("backfill"), orders["timeout"]
     wanted = Wanted(
         parse_batch_source(f"gs://{orders['bucket']}/raw/"),
@@ -112,6 +119,7 @@ async def run(orders: dict[str, Any]) -> dict[str, Any]:
             submit_timeout=timeout,
             allowed_image_hosts=("127.0.0.1",),
         )
+        log.info("%s", HOLDS)
         await drive(
             opened.backfill,
             deadline=time.time() + orders["seconds"],
@@ -133,7 +141,7 @@ def main() -> int:
     for name in ("httpx", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     requests: Counter[str] = Counter()
-    watch_storage(requests)
+    watch_storage(requests, orders["latency"])
     sys.stdout.write("up\n")
     sys.stdout.flush()
     began, cpu = time.monotonic(), time.process_time()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from backfill_process import FENCED, memory
+from backfill_process import FENCED, HOLDS, memory
 from emulator_process import ROOT, EmulatorProcess
 from google.auth.transport.requests import Request
 from google.cloud import storage
@@ -95,6 +95,7 @@ class Orders:
     :param limits: of :class:`~airflow_provider_clarity.batch.running.Limits`
     :param timeout: seconds of a request to the API
     :param seconds: until its deadline
+    :param latency: seconds that each request to Cloud Storage takes longer than the emulator does
     """
 
     emulator: EmulatorProcess
@@ -104,6 +105,7 @@ class Orders:
     limits: dict[str, Any] = field(default_factory=dict)
     timeout: float = 60.0
     seconds: float = 7200.0
+    latency: float = 0.0
 
     @property
     def log(self) -> Path:
@@ -125,6 +127,7 @@ class Orders:
             "limits": self.limits,
             "timeout": self.timeout,
             "seconds": self.seconds,
+            "latency": self.latency,
         }
         path.write_text(json.dumps(orders))
         with self.log.open("a") as log:
@@ -139,6 +142,10 @@ class Orders:
         if process.stdout.readline() != "up\n":
             raise RuntimeError(f"the engine did not start:\n{self.log.read_text()[-2000:]}")
         return process
+
+    def holds(self, process: subprocess.Popen[str]) -> bool:
+        """Whether a process has taken the ledger over: one that has not would do it whenever it wakes."""
+        return f" {process.pid} {HOLDS}\n" in self.log.read_text()
 
     def run(self) -> dict[str, Any]:
         """Let a process come to its end, and return what it says."""
@@ -197,7 +204,7 @@ def kill_until_over(
             if frozen is not None:
                 found.fenced += _woken(frozen)
                 frozen = None
-            if chance.random() < freeze:
+            if chance.random() < freeze and orders.holds(process):
                 process.send_signal(signal.SIGSTOP)
                 found.frozen, frozen = found.frozen + 1, process
             else:

@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--service-time", type=float, default=3.0)
     parser.add_argument("--window", type=int, default=64)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each request to storage takes longer")
     options = parser.parse_args()
     arguments = ["--service-time", str(options.service_time), "--slots", str(SLOTS), "--render", "cached"]
     with (
@@ -41,7 +42,7 @@ def main() -> int:
         EmulatorProcess(*arguments, buckets=[BUCKET]) as emulator,
     ):
         fill(emulator, options.images)
-        orders = Orders(emulator, Path(folder), limits={"max_in_flight": options.window})
+        orders = Orders(emulator, Path(folder), limits={"max_in_flight": options.window}, latency=options.latency)
         before = processor(emulator.pid)
         process = orders.start()
         used = slots_used(emulator, process, options.images)
@@ -52,10 +53,12 @@ def main() -> int:
     number, storage = options.images, ended["requests"]
     posts = accounts["posts"] - accounts["poll_posts"]
     print(  # noqa: T201
-        "| images | window | seconds | images a second | slots used, from the first 30 s to the last submit "
-        "| processor, ms an image | the emulator's | POSTs of submits an image | of looks | storage requests an image "
-        "| memory, MB | load |\n" + "| -- " * 12 + "|\n"
-        f"| {number:,} | {options.window} | {ended['seconds']:.0f} | {number / ended['seconds']:.1f} | {used:.1%} "
+        "| images | window | storage latency, ms | seconds | images a second "
+        "| slots used, from the first 30 s to the last submit | processor, ms an image "
+        "| the emulator's | POSTs of submits an image | of looks | storage requests an image "
+        "| memory, MB | load |\n" + "| -- " * 13 + "|\n"
+        f"| {number:,} | {options.window} | {1000 * options.latency:.0f} | {ended['seconds']:.0f} "
+        f"| {number / ended['seconds']:.1f} | {used:.1%} "
         f"| {1000 * ended['cpu'] / number:.1f} | {1000 * emulator_cpu / number:.1f} | {posts / number:.3f} "
         f"| {accounts['poll_posts'] / number:.3f} | {sum(storage.values()) / number:.2f} | {ended['memory']:.0f} "
         f"| {os.getloadavg()[0]:.1f} |\n\n| storage requests | an image |\n| -- | -- |"
