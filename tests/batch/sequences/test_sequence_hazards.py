@@ -48,6 +48,10 @@ HAZARDS = {
     "one that never landed is bought when a person asks, and only then": Story(
         (Try("today"), Rest(), Clear("today"), Try("today")), images=1, fates=(Fate(upload="never", url="never"),)
     ),
+    "a clear does not begin a new budget": Story(
+        (Try("today"), Rest(), Clear("today"), Try("today")),
+        images=1, cap=2000, switches=Switches(bill_failed="stated"), fates=(Fate(ends="providerError"),) * 3,
+    ),
 }  # fmt: skip
 
 
