@@ -32,6 +32,9 @@ class SequenceLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    def set_default_executor(self, executor: Any) -> None:
+        """Take none: there are no threads, and to end some would wait for real ones."""
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # noqa: ARG002
         """Begin at once, in a greenlet of its own."""
         future: asyncio.Future[Any] = self.create_future()
