@@ -303,6 +303,9 @@ def _pictures(world: World) -> list[str]:
             said.append(f"{uri} was a wrong picture: {told}, {proven}")
     for before, after in pairwise(_finals(world)):
         old, new = Provenance.from_metadata(before[1].metadata), Provenance.from_metadata(after[1].metadata)
+        strange = before[0] == after[0] and old is None and before[1].generation not in world.buckets.deleted
+        if strange and new is not None and "fresh" not in new.run_key:
+            said.append(f"{after[0]}: somebody else's object was replaced")
         if before[0] != after[0] or old is None or new is None:
             continue
         if (old.source_generation or 0) > (new.source_generation or 0):

@@ -41,12 +41,20 @@ class Kept:
 class Buckets:
     """All objects of all buckets, and what was ever put at a name.
 
-    :param put: every object that was ever written, in order
+    :param put_ever: every object that was ever written, in order
+    :param deleted: generations that were deleted and not replaced
     """
 
     objects: dict[GsUri, Kept] = field(default_factory=dict)
     put_ever: list[tuple[GsUri, Kept]] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
     generation: int = 0
+
+    def delete(self, uri: GsUri) -> None:
+        """Delete what lies there, if anything does."""
+        kept = self.objects.pop(uri, None)
+        if kept is not None:
+            self.deleted.add(kept.generation)
 
     def put(
         self, uri: GsUri, data: bytes, *, expected: int | None, content_type: str | None = None,
@@ -185,7 +193,7 @@ class MemoryStore(ObjectStore):
         def effect() -> bool:
             if self._at(uri, generation) is None:
                 return False
-            del self._buckets.objects[uri]
+            self._buckets.delete(uri)
             return True
 
         return bool(self._ask("delete", effect))

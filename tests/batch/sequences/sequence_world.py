@@ -204,7 +204,7 @@ class World:
             case Replace(image):
                 self._replace(image % self.story.images)
             case Delete(image):
-                self.buckets.objects.pop(final(image % self.story.images), None)
+                self.buckets.delete(final(image % self.story.images))
             case Strange(image):
                 self.buckets.put(final(image % self.story.images), b"somebody's", expected=None)
             case Forget():

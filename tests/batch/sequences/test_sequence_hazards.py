@@ -6,7 +6,7 @@ import pytest
 from sequence_checks import breaches, named
 from sequence_process import Fault
 from sequence_service import Asked, Fate, Post, Switches
-from sequence_story import Clear, Forget, Pass, Rest, Story, Strange, Try
+from sequence_story import Clear, Forget, Pass, Replace, Rest, Story, Strange, Try
 from sequence_world import play
 
 FORGETS_UUIDS = Switches("accept")
@@ -37,6 +37,9 @@ HAZARDS = {
     ),
     "a stranger takes the name while the picture is promoted": Story(
         (Try("today", (Fault("rewrite", 0, "freeze_before", 10.0),)), Pass(6.0), Strange(0)), images=1
+    ),
+    "a newer source is upscaled while the picture of an older one is promoted": Story(
+        (Try("update", (Fault("rewrite", 0, "freeze_before", 60.0),)), Pass(6.0), Replace(0), Try("one0")), images=1
     ),
     "one that was lost is not bought by tomorrow's run": Story(
         (Try("today"), Pass(1.0), Rest(), Try("tomorrow")),
