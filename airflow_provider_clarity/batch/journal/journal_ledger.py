@@ -133,10 +133,8 @@ class JournalLedger:
         record = held.record if held is not None else image.record
         last = record.last if record is not None else None
         adopted = last is not None and (last.adopted or image.adopted == last.n)
-        if record is not None and last is not None and self._is_unlisted(held, last):
-            self._journal.buffer(
-                Intent(position=self._position(image.item), first=True, recorded=True, record=record)
-            )  # fmt: skip
+        if record is not None:
+            self._journal.buffer(*self._unlisted(image.item, held, record))
         if held is not None and not held.recorded and last is not None and last.sent_at is not None:
             self._written(image.item, held, lambda record: record, held.record)
         self._journal.buffer(
@@ -156,13 +154,19 @@ class JournalLedger:
         )
         self._positions.pop(image.item.identity, None)
 
-    def _is_unlisted(self, held: OpenItem | None, last: Attempt) -> bool:
-        """Whether an attempt is ours by the task record only: its claimer died before the segment with its intent."""
-        return (
-            (last.place, last.round) == self._whose
-            and last.sent_at is not None
-            and (held is None or last.n not in held.ours)
-        )
+    def _unlisted(self, item: Item, held: OpenItem | None, record: TaskRecord) -> list[Intent]:
+        """Give intents for attempts that are ours by the task record only: their claimer died before it stored them."""
+        listed = held.ours if held is not None else ()
+        ours = [
+            one.n
+            for one in record.attempts
+            if (one.place, one.round) == self._whose and one.sent_at is not None and one.n not in listed
+        ]
+        upto = [record.model_copy(update={"attempts": record.attempts[:n]}) for n in ours]
+        made = [Intent(position=self._position(item), first=True, recorded=True, record=one) for one in upto]
+        if ours and ours[-1] != len(record.attempts):
+            made.append(Intent(position=self._position(item), first=False, recorded=True, record=record))
+        return made
 
     def _held(self, item: Item) -> OpenItem | None:
         return self._journal.state.open.get(item.identity)
@@ -220,6 +224,8 @@ class JournalLedger:
                 self._told(item, held, claim.record, recorded=shared)
             return claim
         known = held.record if held is not None else wanted.known
+        if known is not None:
+            intents.extend(self._unlisted(item, held, known))
         begun = known is None or len(known.attempts) < n
         first = begun and claim.record.attempt(n).place == wanted.attempt.place
         intents.append(Intent(position=self._position(item), first=first, recorded=shared, record=claim.record))

@@ -37,6 +37,13 @@ ONCE = {
         images=1,
         fates=(Fate(ends="providerError"),),
     ),
+    "what a runner claimed that was taken over before it stored the intent was in nobody's sum, if it failed": Story(
+        (Try("today"), Pass(3.03), Try("today")),
+        switches=Switches(bill_failed="stated"),
+        fates=(Fate(takes=0.2, ends="timeoutProvider"), Fate(), Fate(ends="providerError")),
+        looks=(Asked("silent"),),
+        seed=2,
+    ),
     "what one run was told had failed, and another bought, was in nobody's sum": Story(
         (Try("today"), Strange(0), Try("mapped"), Try("fresh"), Strange(1)),
         images=3,
