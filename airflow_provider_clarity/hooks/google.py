@@ -128,11 +128,8 @@ def client_of(access: GoogleAccess) -> Client:
     """
     from google.cloud import storage  # noqa: PLC0415  # not before it is needed: half a second of imports
 
-    from airflow_provider_clarity.storage.pool import widen  # noqa: PLC0415
-
     logging.getLogger("urllib3.connectionpool").addFilter(_not_a_boundary_lookup)
     client: Client = storage.Client(project=access.project, credentials=access.credentials)  # type: ignore[no-untyped-call]
-    widen(client)
     return client
 
 

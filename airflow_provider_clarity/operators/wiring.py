@@ -30,6 +30,7 @@ from airflow_provider_clarity.runware.wire import UpscaleParameters
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
 from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.inputs import InputVia
+from airflow_provider_clarity.storage.pool import widen
 from airflow_provider_clarity.storage.provenance import Provenance
 from airflow_provider_clarity.storage.signing import Signer
 from airflow_provider_clarity.storage.store import ObjectStore
@@ -101,6 +102,7 @@ def open_access(
     settings = hook.get_settings()
     access = google_credentials(gcp_conn_id, impersonation_chain)
     client = client_of(access)
+    widen(client)
     store = ObjectStore(client, user_project=user_project, patience=_PATIENCE)
     signer = Signer(client, access.credentials, user_project=user_project, iam_endpoint=access.iam_endpoint)
     return Access(settings, store, signer)
