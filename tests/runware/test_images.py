@@ -35,7 +35,7 @@ BROKEN = {
 async def test_a_picture_that_does_not_come_is_a_delivery_error_without_its_secret(name: str, stub: Stub) -> None:
     """It is paid for: no error here may lead to a new purchase, nor show the URL's query."""
     stub.then(BROKEN[name])
-    async with ClarityClient(api_key=KEY, base_url=stub.url, timeout=0.2) as client:
+    async with ClarityClient(api_key=KEY, base_url=stub.url, timeout=1) as client:
         with pytest.raises(ClarityDeliveryError) as failed:
             await client.fetch_image(f"http://127.0.0.1:{stub.port}/x.jpg?sig=secret", max_bytes=100)
     assert "secret" not in str(failed.value)

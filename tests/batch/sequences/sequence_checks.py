@@ -274,7 +274,8 @@ def _budgets(world: World, claims: list[Claim]) -> list[str]:
     for run in world.runs.values():
         if run.single:
             continue
-        ours = {claim.uuid for claim in claims if claim.place == run.place} - unsaid
+        theirs = {claim.uuid for claim in claims if claim.place != run.place and claim.cost}
+        ours = {claim.uuid for claim in claims if claim.place == run.place} - unsaid - theirs
         spent = sum(billed.get(uuid, 0) for uuid in ours)
         reserves = world.service.reserves.get(run.place, {})
         unknown = {claim.uuid for claim in claims if claim.place == run.place and claim.cost is None}
