@@ -210,9 +210,9 @@ class Engine:
             for image in asks:
                 image.due = self._next_look
             return
-        pace = self._work.pace
-        self._next_look = now + pace.look_apart
-        latest = now + max(pace.look_apart, pace.look_ahead)
+        apart = self._work.gate.beat
+        self._next_look = now + apart
+        latest = now + max(apart, self._work.pace.look_ahead)
         later = [image for image in self._images if now < image.due <= latest and not image.busy]
         near = sorted((image for image in later if image.only_needs_time), key=lambda image: image.due)
         soon = len(asks) + sum(image.due <= self._next_look for image in near)

@@ -14,6 +14,11 @@ from airflow_provider_clarity.runware.client import SubmitReply
 class Gate(Protocol):
     """How many purchases may leave. Called on the engine's loop; it does not block."""
 
+    @property
+    def beat(self) -> float:
+        """Seconds between two look-ups at least, whatever is due: what comes nearer goes together."""
+        ...
+
     def room(self, in_flight: int, at_service: int, now: float) -> int:
         """Say how many purchases may leave now.
 
@@ -51,6 +56,8 @@ class Gate(Protocol):
 
 class OpenGate:
     """For one image: whatever is decided may leave."""
+
+    beat = 0.0
 
     def room(self, in_flight: int, at_service: int, now: float) -> int:  # noqa: ARG002
         """Any number."""

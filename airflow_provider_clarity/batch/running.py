@@ -32,7 +32,7 @@ from airflow_provider_clarity.batch.rounds import BEGAN, OpenRound
 from airflow_provider_clarity.batch.submission import Requests
 from airflow_provider_clarity.batch.taking import Taking
 from airflow_provider_clarity.batch.window import Window
-from airflow_provider_clarity.batch.window_gate import APART, WindowGate
+from airflow_provider_clarity.batch.window_gate import WindowGate
 from airflow_provider_clarity.batch.work import Log
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.pace import next_look
@@ -40,10 +40,9 @@ from airflow_provider_clarity.storage.delivery import Verify, Workspace
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
 
-LOOK_APART = 0.5
-"""Seconds between two look-ups: what is due nearer than that goes in one array."""
 LOOK_AHEAD = 1.25
 """Seconds: what is due within them goes along where there is room, which costs no request."""
+_SHORTEST_LOOK = 0.25
 _SLICE = 0.2
 
 
@@ -55,14 +54,14 @@ class Limits:
     :param cap: micro-dollars, over all rounds and ledgers of the task instance; None for no limit
     :param expected: micro-dollars that an image is expected to cost at most
     :param ahead: images that are looked at before there is room for them
-    :param apart: seconds between two POSTs
+    :param beat: seconds between two look-ups and two POSTs, instead of what is learned
     """
 
     max_in_flight: int = 32
     cap: int | None = None
     expected: int = EXPECTED
     ahead: int = 32
-    apart: float = APART
+    beat: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         return account[1]
 
     window = Window.from_json(state.learned.get(WINDOW), ceiling=limits.max_in_flight, now=clock())
-    gate = WindowGate(window, budget, apart=limits.apart)
+    gate = WindowGate(window, budget, fixed_beat=limits.beat)
     engine = Engine(
         client=client,
         ledger=ledger,
@@ -180,7 +179,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         rules=rules,
         log=log,
         submit_timeout=submit_timeout,
-        pace=pace or Pace(partial(next_look, shortest=LOOK_APART), look_apart=LOOK_APART, look_ahead=LOOK_AHEAD),
+        pace=pace or Pace(partial(next_look, shortest=_SHORTEST_LOOK), look_ahead=LOOK_AHEAD),
         clock=clock,
         monotonic=monotonic,
         gate=gate,

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from airflow_provider_clarity.batch.budget import Budget
 from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.runware.client import SubmitReply
-
-APART = 0.5
-"""Seconds between two POSTs, each with a segment of the ledger before it; none where POSTs are refused as a whole."""
+from airflow_provider_clarity.runware.pace import beat
 
 
 class WindowGate:
@@ -20,14 +18,19 @@ class WindowGate:
 
     :param window: what is known of the service's capacity
     :param budget: reads the account of the run as it is now
-    :param apart: seconds between two POSTs at least
+    :param fixed_beat: instead of the one that is learned
     """
 
-    def __init__(self, window: Window, budget: Callable[[], Budget], *, apart: float = APART) -> None:
+    def __init__(self, window: Window, budget: Callable[[], Budget], *, fixed_beat: float | None = None) -> None:
         self.window = window
         self._budget = budget
-        self._apart = apart
+        self._fixed_beat = fixed_beat
         self._next_post = 0.0
+
+    @property
+    def beat(self) -> float:
+        """Seconds between two look-ups, and between two POSTs, each of which has a segment of the ledger before it."""
+        return beat(self.window.learned.median) if self._fixed_beat is None else self._fixed_beat
 
     @property
     def budget(self) -> Budget:
@@ -57,7 +60,7 @@ class WindowGate:
         """Learn the capacity of the service, and keep the pace."""
         self._learn(reply, sent_at, at_service, now)
         if not self.window.whole:  # there each POST takes a part of what is free, and the rest would stay free too long
-            self._next_post = max(self._next_post, sent_at + self._apart)
+            self._next_post = max(self._next_post, sent_at + self.beat)
 
     def _learn(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         if reply.overloaded:

@@ -61,13 +61,11 @@ class Pace:
 
     :param next_look: between two looks at a task of some age
     :param backoff: after the n-th failure in a row
-    :param look_apart: between two look-ups at least, whatever is due: what comes nearer goes together
     :param look_ahead: what is due within that goes along where an array that goes anyway has room for it
     """
 
     next_look: Callable[[float, float | None], float] = next_look
     backoff: Callable[[int, float], float] = backoff
-    look_apart: float = 0.0
     look_ahead: float = 0.0
 
 

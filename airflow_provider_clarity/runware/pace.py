@@ -16,6 +16,10 @@ _LONGEST_BACKOFF: Final = 60.0
 _OF_AGE: Final = 0.14
 _EARLIEST_OF_MEDIAN: Final = 0.4
 _TAIL_OF_MEDIAN: Final = 4.0
+_BEAT_OF_MEDIAN: Final = 0.08
+_SHORTEST_BEAT: Final = 0.25
+_LONGEST_BEAT: Final = 1.0
+_BEAT_UNKNOWN: Final = 0.5
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -49,6 +53,18 @@ def earliest(median: float | None) -> float:
     :param median: seconds that tasks took lately, in the middle
     """
     return 0.0 if median is None else median * _EARLIEST_OF_MEDIAN
+
+
+def beat(median: float | None) -> float:
+    """Return the seconds between two look-ups of many tasks, and between two submits: a twelfth of what a task takes.
+
+    Without a queue at the service a slot is idle from the end of its task until we have looked and submitted, so what
+    is lost is a share of the tasks' own time, and the number of requests an image does not depend on how long it takes.
+
+    :param median: seconds that tasks took lately, in the middle; none, when it is not known
+    :return: 0.25 to 1 seconds
+    """
+    return _BEAT_UNKNOWN if median is None else min(max(median * _BEAT_OF_MEDIAN, _SHORTEST_BEAT), _LONGEST_BEAT)
 
 
 def next_look(age: float, median: float | None = None, *, shortest: float = SHORTEST_LOOK) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,8 +30,7 @@ from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
 
 TODAY = Round("dag/today/task", "dag/today/task/-1")
-HASTY = Limits(apart=0.05)
-HASTY_PACE = replace(BRISK, look_apart=0.05)
+HASTY = Limits(beat=0.05)
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Shop:
     pictures: int = 0
     rules: Rules = QUICK
     limits: Limits = HASTY
-    pace: Pace = HASTY_PACE
+    pace: Pace = BRISK
     store: ObjectStore | None = None
     timeout: float = 2.0
     clock: Clock = time.time

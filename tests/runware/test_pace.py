@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_clarity.runware import backoff, next_look, retry_after
+from airflow_provider_clarity.runware.pace import beat
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 
@@ -71,6 +72,13 @@ def test_the_first_look_is_after_one_to_two_seconds_then_looks_grow_apart_to_ten
     assert 1 <= waits[0] <= 2
     assert waits[1:] == sorted(waits[1:])
     assert waits[-1] == 10
+
+
+def test_the_beat_follows_the_tasks_and_floods_nobody() -> None:
+    """A slot waits for half a beat in the middle: too long costs throughput, too short floods the API."""
+    assert [beat(median) for median in (None, 0.5, 3.0, 5.0, 10.0, 60.0)] == pytest.approx(
+        [0.5, 0.25, 0.25, 0.4, 0.8, 1.0]
+    )
 
 
 def test_a_learned_median_saves_the_early_looks_and_keeps_the_tail_close() -> None:

@@ -44,7 +44,7 @@ from airflow_provider_clarity.batch.plan.grammar import parse_batch_source
 from airflow_provider_clarity.batch.plan.wanted import Wanted
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
 from airflow_provider_clarity.batch.rounds import round_at
-from airflow_provider_clarity.batch.running import LOOK_APART, Limits, ledger_root, open_backfill
+from airflow_provider_clarity.batch.running import Limits, ledger_root, open_backfill
 from airflow_provider_clarity.batch.running import Round as BackfillRound
 from airflow_provider_clarity.batch.submission import BucketRequests, Request
 from airflow_provider_clarity.batch.window_gate import WindowGate
@@ -65,7 +65,7 @@ RULES: Final = Rules(
     fetch_grace=10.0,
     lease=5.0,
 )
-PACE: Final = Pace(backoff=lambda times, _jitter: min(20.0, 2.0 ** (times - 1)), look_apart=LOOK_APART)
+PACE: Final = Pace(backoff=lambda times, _jitter: min(20.0, 2.0 ** (times - 1)))
 PARAMETERS: Final = parameters_from_user(output_format="JPG", upscale_factor=2)
 _IF_EXISTS: Final[dict[str, IfExists]] = {"fresh": "overwrite", "update": "update"}
 _TRIES: Final = 12
@@ -346,7 +346,7 @@ class World:
             rules=RULES,
             log=self.log,
             submit_timeout=TIMEOUT,
-            pace=replace(PACE, look_apart=0.0),
+            pace=PACE,
             clock=self.clock,
             monotonic=self.loop.time,
         )
