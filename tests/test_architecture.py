@@ -128,3 +128,15 @@ def test_there_is_no_code_path_for_the_emulator(part: str) -> None:
                 if isinstance(text, str):
                     cleaned = text.replace("STORAGE_EMULATOR_HOST", "")  # Google's own name for it
                     assert "emulator" not in cleaned.lower(), f"{path}:{getattr(node, 'lineno', 0)}"
+
+
+def test_no_generator_holds_an_executor() -> None:
+    """Breaks if one may be closed by the garbage collector while it waits for threads: a deadlock once in a while."""
+    for path in ROOT.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            inside = list(ast.walk(function))
+            yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in inside)
+            named = any(isinstance(node, ast.Name) and node.id == "ThreadPoolExecutor" for node in inside)
+            assert not (yields and named), f"{path}:{function.lineno}"

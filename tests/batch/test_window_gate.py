@@ -62,7 +62,7 @@ class Gated(Client):
 @pytest.mark.parametrize("queue", [0, 100])
 @pytest.mark.parametrize("model", ["fixed", "lognormal"])
 def test_the_pace_of_the_ledger_does_not_starve_the_window(model: str, queue: int, *, whole: bool) -> None:
-    """A slot may wait for the next look and segment, and that must stay a small share; the window must still find all."""
+    """A slot waits for the next look and segment: that must stay a small share, and the window must still find all."""
     seconds = fixed() if model == "fixed" else lognormal()
     client = Gated(Window.opened(200), Service(seconds, 50, queue, whole)).run(600)
     assert client.used(60, 600) >= (0.95 if queue else 0.9)

@@ -9,7 +9,6 @@ and another backfill see it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from airflow_provider_clarity.batch.item import Item
@@ -19,6 +18,7 @@ from airflow_provider_clarity.batch.journal.merging import changed_attempts, cla
 from airflow_provider_clarity.batch.journal.state import OpenItem
 from airflow_provider_clarity.batch.ledger import Change, Claim, Clock, RecordLedger, Wanted, record_uri
 from airflow_provider_clarity.batch.record import Attempt, TaskRecord
+from airflow_provider_clarity.batch.threads import at_once
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.exceptions import ClarityError
 from airflow_provider_clarity.storage.store import GenerationConflict, ObjectStore
@@ -66,8 +66,9 @@ class JournalLedger:
         answers: dict[int, Claim | ClarityError] = {}
         shared = [n for n, one in enumerate(wanted) if self._is_shared(one)]
         if shared:
-            with ThreadPoolExecutor(_AT_ONCE, "clarity-claims") as pool:
-                answers.update(zip(shared, pool.map(self._claim_record, [wanted[n] for n in shared]), strict=True))
+            some = [wanted[n] for n in shared]
+            claims = at_once(self._claim_record, some, workers=_AT_ONCE, name="clarity-claims")
+            answers.update(zip(shared, claims, strict=True))
         intents: list[Intent] = []
         for n, one in enumerate(wanted):
             answer = answers[n] if n in answers else self._claim_here(one)

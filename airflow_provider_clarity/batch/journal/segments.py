@@ -7,15 +7,14 @@ missing or contradicts the others, nobody guesses.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_clarity.batch.journal import messages
 from airflow_provider_clarity.batch.journal.lines import Header, Segment, decode, decode_header
 from airflow_provider_clarity.batch.journal.state import RunState, replayed, restored
+from airflow_provider_clarity.batch.threads import in_batches
 from airflow_provider_clarity.exceptions import ClarityLostError
 from airflow_provider_clarity.storage.store import ObjectStore
 from airflow_provider_clarity.storage.uris import GsUri
@@ -73,16 +72,14 @@ def read_segments(store: ObjectStore, root: GsUri, found: Found, *, first: int =
     :param first: the sequence to begin with
     :raises ClarityLostError: one is missing or cannot be read
     """
-    wanted = deque(sequence for sequence in found.generations if sequence >= first)
+    wanted = [sequence for sequence in found.generations if sequence >= first]
     if not wanted or wanted[0] != first:
         raise ClarityLostError(messages.unreadable(str(segment_uri(root, first)), "it is missing"))
-    with ThreadPoolExecutor(_AT_ONCE, "clarity-ledger") as pool:
-        ahead: deque[Future[Segment]] = deque()
-        while wanted or ahead:
-            while wanted and len(ahead) < _AT_ONCE:
-                sequence = wanted.popleft()
-                ahead.append(pool.submit(_read, store, root, sequence, found.generations[sequence]))
-            yield ahead.popleft().result()
+
+    def read(sequence: int) -> Segment:
+        return _read(store, root, sequence, found.generations[sequence])
+
+    yield from in_batches(read, wanted, batch=_AT_ONCE, workers=_AT_ONCE, name="clarity-ledger")
 
 
 def read_header(store: ObjectStore, root: GsUri, found: Found, sequence: int) -> Header:

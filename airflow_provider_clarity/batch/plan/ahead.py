@@ -1,15 +1,18 @@
 """A listing read one page ahead, in a thread of its own: while this page is worked on, the next is on its way.
 
-Invariants: at most one page waits; who stops reading leaves no thread at work but for the request under way.
+Invariants: at most one page waits; who stops reading leaves no thread at work but for the request under way, and has
+nothing to close.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
+from queue import SimpleQueue
 from typing import Generic, TypeVar
+
+from airflow_provider_clarity.batch.threads import beside
 
 T = TypeVar("T")
 
@@ -19,14 +22,20 @@ def read_ahead(pages: Iterator[Sequence[T]]) -> Iterator[T]:
 
     :param pages: is only ever asked by one thread at a time
     """
-    with ThreadPoolExecutor(1, "clarity-listing") as thread:
-        coming = thread.submit(next, pages, None)
+    coming: SimpleQueue[Sequence[T] | BaseException | None] = SimpleQueue()
+
+    def fetch() -> None:
         try:
-            while (page := coming.result()) is not None:
-                coming = thread.submit(next, pages, None)
-                yield from page
-        finally:
-            coming.cancel()
+            coming.put(next(pages, None))
+        except BaseException as error:  # noqa: BLE001 - raised where the page is wanted
+            coming.put(error)
+
+    beside(fetch, "clarity-listing")
+    while (page := coming.get()) is not None:
+        if isinstance(page, BaseException):
+            raise page
+        beside(fetch, "clarity-listing")
+        yield from page
 
 
 class Peekable(Generic[T]):

@@ -8,7 +8,6 @@ with one final name are known before the part that holds the first is given away
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from airflow_provider_clarity.batch.plan.merge import Destination
 from airflow_provider_clarity.batch.plan.model import NOTHING, PlanRow
 from airflow_provider_clarity.batch.plan.planning import AT_ONCE, Planning
 from airflow_provider_clarity.batch.plan.wanted import extension_of
+from airflow_provider_clarity.batch.threads import at_once
 from airflow_provider_clarity.storage.gs_uri import split_name
 from airflow_provider_clarity.storage.listing import ListedObject
 from airflow_provider_clarity.storage.uris import GsUri
@@ -130,21 +130,18 @@ class ListedRows:
 
     def _asked(self) -> Iterator[tuple[PlanRow, str]]:
         self._compare_all()
-        with ThreadPoolExecutor(self._planning.limits.workers, "clarity-look") as threads:
-            while some := list(islice(self._sources, AT_ONCE)):
-                wanted = [(one, self._final(one)) for one in some if self._candidates.why_not(one) is None]
-                looks = threads.map(self._ask, [final for _, final in wanted if len(final.encode()) <= _LONGEST_NAME])
-                for found in some:
-                    if not self._taken(found):
-                        continue
-                    final = self._final(found)
-                    if self._too_long(final):
-                        continue
-                    there = next(looks)
-                    yield (
-                        self._row(found, self._uri(found), final, None if there is None else there.metadata),
-                        found.name,
-                    )
+        while some := list(islice(self._sources, AT_ONCE)):
+            wanted = [self._final(one) for one in some if self._candidates.why_not(one) is None]
+            asked = [final for final in wanted if len(final.encode()) <= _LONGEST_NAME]
+            looks = iter(at_once(self._ask, asked, workers=self._planning.limits.workers, name="clarity-look"))
+            for found in some:
+                if not self._taken(found):
+                    continue
+                final = self._final(found)
+                if self._too_long(final):
+                    continue
+                there = next(looks)
+                yield self._row(found, self._uri(found), final, None if there is None else there.metadata), found.name
 
     def _compare_all(self) -> None:
         """Read all names first: in no order, a collision may be anywhere."""

@@ -8,7 +8,6 @@ or inline data stays where it was written.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import unquote, urlsplit
@@ -22,6 +21,7 @@ from airflow_provider_clarity.batch.plan.model import PlanRow
 from airflow_provider_clarity.batch.plan.planning import AT_ONCE, Planning
 from airflow_provider_clarity.batch.plan.rows import Row, read_row
 from airflow_provider_clarity.batch.plan.wanted import Overrides, extension_of
+from airflow_provider_clarity.batch.threads import at_once
 from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.storage.store import ObjectStore, StoredObject
 from airflow_provider_clarity.storage.uris import (
@@ -109,13 +109,14 @@ class NamedRows:
         """Give each row with where the next begins. What is passed over is counted as it is met."""
         self._compare_all()
         entries = self._entries(self._planning.after)
-        with ThreadPoolExecutor(self._planning.limits.workers, "clarity-look") as threads:
-            while some := list(islice(entries, AT_ONCE)):
-                for entry, row in zip(some, threads.map(self._looked_at, some), strict=True):
-                    if row is None:
-                        self._planning.passed_over["upscaled"] += 1
-                        continue
-                    yield replace(row, position=self._planning.numbered()), entry.after
+        workers = self._planning.limits.workers
+        while some := list(islice(entries, AT_ONCE)):
+            rows = at_once(self._looked_at, some, workers=workers, name="clarity-look")
+            for entry, row in zip(some, rows, strict=True):
+                if row is None:
+                    self._planning.passed_over["upscaled"] += 1
+                    continue
+                yield replace(row, position=self._planning.numbered()), entry.after
 
     def check_beyond(self) -> None:
         """All names were read first."""

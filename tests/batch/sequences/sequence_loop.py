@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from airflow_provider_clarity.batch.journal import journal, journal_ledger, segments
-from airflow_provider_clarity.batch.plan import ahead, listed, named
+from airflow_provider_clarity.batch import threads
+from airflow_provider_clarity.batch.journal import journal
+from airflow_provider_clarity.batch.plan import ahead
 
 
 class SequenceLoop(asyncio.SelectorEventLoop):
@@ -120,7 +121,7 @@ class _Lock:
 def greenlets_for_threads() -> Iterator[None]:
     """Put greenlets in the place of threads wherever the package makes some itself."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (journal_ledger, segments, ahead, listed, named):
-            patch.setattr(module, "ThreadPoolExecutor", _InlineExecutor)
+        patch.setattr(threads, "ThreadPoolExecutor", _InlineExecutor)
+        patch.setattr(ahead, "beside", lambda work, _name: work())
         patch.setattr(journal, "threading", SimpleNamespace(RLock=_Lock, Lock=threading.Lock))
         yield
