@@ -7,7 +7,8 @@ Invariants, each a property in the tests:
 
 - the window is never less than 1 nor more than its ceiling;
 - a POST never asks for more than is free in it and, where one is due, a probe. A probe that is taken doubles the next,
-  one that is refused makes the next wait, longer each time. Where POSTs are refused as a whole it leaves alone, when
+  until it is a quarter of the window, one that is refused makes the next wait, longer each time; after two POSTs in a
+  row of which nothing was taken, the next asks with one task. Where POSTs are refused as a whole it leaves alone, when
   the window is full, so that its refusal costs nothing else;
 - nothing leaves before ``next_submit_at``, which is never earlier than ``Retry-After`` says;
 - it grows only while tasks take at most twice as long as they did when the window was small: what takes longer waits
@@ -100,6 +101,8 @@ class Window:
         free = self.limit - in_flight
         if now < self.next_submit_at or free < 0:
             return 0
+        if self.refusals > 1:  # far more was refused than a slot or two: ask with one, not with all that became free
+            return min(1, free)
         if self.whole and free > 0:
             return -(-2 * free // 3)
         return free + (self._probe() if now >= self.probe_at else 0)
@@ -132,7 +135,7 @@ class Window:
         return replace(
             self,
             limit=min(in_flight, self.ceiling),
-            reach=2 * self.reach,
+            reach=min(2 * self.reach, max(1, in_flight // 4)) if self.fitted else 2 * self.reach,
             probe_at=now + _SECONDS_BETWEEN_PROBES,
             settled=0,
             refusals=0,
@@ -165,7 +168,9 @@ class Window:
             return one_more
         learned, lessons = self.learned.after(now - sent_at), self.lessons + 1
         calm, median = self.calm, learned.median
-        if median is not None and (lessons in _FIRST_LESSONS or lessons % REMEMBERED == 0):
+        # Of a window that has not turned over once, the quick ones are done first: their middle is not that of all.
+        due = lessons >= self.limit and (lessons in _FIRST_LESSONS or lessons % REMEMBERED == 0)
+        if median is not None and due:
             calm = median if calm is None else min(calm, median)
         wiser = replace(one_more, learned=learned, lessons=lessons, calm=calm)
         if not wiser.slow:

@@ -126,6 +126,13 @@ class TestRoom:
                 assert now >= any_window.probe_at
                 assert in_flight == any_window.limit or not any_window.whole
 
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_after_two_refusals_one_task_asks(self, whole: bool) -> None:  # noqa: FBT001
+        """What became free at a service whose slots were cut would be turned away as it comes."""
+        rooms = [window(refusals=n, settled=0, whole=whole).room(8, NOW) for n in (0, 1, 2, 9)]
+        assert rooms == [8 if whole else 12, 8 if whole else 12, 1, 1]
+        assert window(refusals=2, settled=0, whole=whole).room(20, NOW) == 0
+
     def test_it_opens_at_a_time_or_by_an_end(self) -> None:
         """A pause and a probe come by themselves; a full window needs the end of one in flight."""
         assert window().opens_at(3, NOW) == NOW
@@ -217,6 +224,14 @@ class TestReplies:
         assert raised == window(limit=24, reach=8, settled=0, probe_at=NOW + 1)
         assert window().answered(accepted=4, refused=0, in_flight=40, now=NOW).limit == 32
 
+    def test_where_something_was_refused_before_probes_grow_to_a_quarter(self) -> None:
+        """There is a limit somewhere: a probe as large as the window would be turned away by half."""
+        reaches = [
+            window(reach=reach, fitted=fitted).answered(accepted=4, refused=0, in_flight=n, now=NOW).reach
+            for reach, fitted, n in ((4, 20, 24), (2, 20, 24), (3, 20, 24), (1, 1, 3), (16, 0, 24))
+        ]
+        assert reaches == [6, 4, 6, 1, 32]
+
     def test_what_is_taken_within_the_window_changes_nothing(self) -> None:
         """But that refusals are over; and a reply that is lost says nothing at all."""
         assert window(refusals=3).answered(accepted=4, refused=0, in_flight=20, now=NOW) == window()
@@ -267,12 +282,19 @@ class TestLearning:
     @pytest.mark.parametrize("lessons", [8, 16, 32, 64, 96])
     def test_calm_is_the_shortest_time_seen(self, lessons: int) -> None:
         """In the middle of some tasks, and not of every few: the least of many would be luck."""
-        short = window(lessons=lessons - 1, learned=Learned((2.0,) * 8))
+        short = window(limit=8, settled=8, lessons=lessons - 1, learned=Learned((2.0,) * 8))
         assert short.succeeded(NOW - 2, NOW).calm == 2.0
         assert replace(short, calm=None).succeeded(NOW - 2, NOW).calm == 2.0
         assert replace(short, calm=1.5).succeeded(NOW - 2, NOW).calm == 1.5
         assert replace(short, lessons=lessons).succeeded(NOW - 2, NOW).calm == 3.0
         assert replace(short, learned=Learned()).succeeded(NOW - 2, NOW).calm == 3.0
+
+    @pytest.mark.parametrize("limit", [8, 9, 32, 33])
+    def test_a_window_that_has_not_turned_over_says_nothing_of_calm(self, limit: int) -> None:
+        """The quick ones are done first; taken for the middle of all, they make what is usual look slow for ever."""
+        for lessons in (8, 32):
+            young = window(ceiling=64, limit=limit, lessons=lessons - 1, learned=Learned((1.0,) * 8), calm=None)
+            assert young.succeeded(NOW - 1, NOW).calm == (1.0 if lessons >= limit else None)
 
     def test_what_is_slow_for_long_is_learned_anew(self) -> None:
         """Twenty task times: in half a window, from tasks that are sent from now on."""
