@@ -44,7 +44,7 @@ def test_the_audit_sees_what_is_wrong(tmp_path: Path) -> None:
     number = 6
     with EmulatorProcess("--service-time", "0.1", "--render", "cached", buckets=[BUCKET]) as emulator:
         fill(emulator, number)
-        ended = Orders(emulator, tmp_path, rules=RULES, limits={"apart": 0.05}, timeout=2.0).run()
+        ended = Orders(emulator, tmp_path, rules=RULES, limits={"beat": 0.05}, timeout=2.0).run()
         assert audit(emulator, ended, number) == []
         assert any("00006" in one for one in audit(emulator, ended, number + 1))
         assert any("none of ours" in one for one in audit(emulator, ended, number - 1))
