@@ -28,7 +28,7 @@ def test_a_backfill_that_is_killed_again_and_again_buys_each_picture_once(tmp_pa
     ) as emulator:
         fill(emulator, NUMBER)
         emulator.faults(FAULTS)
-        orders = Orders(emulator, tmp_path, rules=RULES, limits={"max_in_flight": 16, "apart": 0.2}, timeout=2.0)
+        orders = Orders(emulator, tmp_path, rules=RULES, limits={"max_in_flight": 16, "beat": 0.2}, timeout=2.0)
         killed = kill_until_over(orders, life=1.2, seed=3, freeze=0.25)
         assert audit(emulator, killed.ended, NUMBER, sample=30) == []
         assert killed.kills >= 3
