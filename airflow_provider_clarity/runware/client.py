@@ -20,7 +20,12 @@ from uuid import UUID, uuid4
 import httpx
 
 from airflow_provider_clarity import __version__
-from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityProviderError, ClarityValidationError
+from airflow_provider_clarity.exceptions import (
+    ClarityAuthError,
+    ClarityError,
+    ClarityProviderError,
+    ClarityValidationError,
+)
 from airflow_provider_clarity.runware import arrays, images
 from airflow_provider_clarity.runware.envelope import Envelope, parse
 from airflow_provider_clarity.runware.errors import task_error
@@ -106,12 +111,15 @@ class ClarityClient:
     async def submit(self, tasks: Sequence[UpscaleTask]) -> SubmitReply:
         """Submit tasks, each once, in as few POSTs as fit.
 
-        Once the service has refused the key or has no credit left, arrays that did not leave yet stay (``refused``).
+        Once the service has refused the key or has no credit left, arrays that did not leave yet stay (``refused``). So
+        do those for which no time is left: ``timeout`` is for all of them together, since who may send a task after us
+        waits for that long and no longer.
 
         :param tasks: any number; their UUIDs differ
         :return: one outcome for each task, in their order
         :raises ClarityValidationError: two tasks share a UUID
         """
+        until = self._until()
         uuids = [task.task_uuid for task in tasks]
         if len(set(uuids)) != len(uuids):
             raise ClarityValidationError("Two tasks of one submit share a task UUID. Nothing was sent.")
@@ -121,10 +129,9 @@ class ClarityClient:
         async def send(part: range) -> None:
             stop = next((reply.stop for reply in replies if reply.stop), None)
             if stop is None:
-                replies.append(await self._send_array(uuids, encoded, part))
+                replies.append(await self._send_array(uuids, encoded, part, until))
             else:
-                kept = tuple(SubmitOutcome(uuids[position], "refused") for position in part)
-                replies.append(SubmitReply(kept, stop=stop))
+                replies.append(_kept(uuids, part, stop))
 
         await self._each(send, arrays.cut([len(task) for task in encoded]))
         outcomes = {outcome.task_uuid: outcome for reply in replies for outcome in reply.outcomes}
@@ -215,10 +222,14 @@ class ClarityClient:
         states = {uuid: state for reply in replies for uuid, state in reply.states.items()}
         return PollReply(states, *_worst(replies))
 
-    async def _send_array(self, uuids: Sequence[UUID], encoded: Sequence[bytes], part: range) -> SubmitReply:
-        """Send one array of tasks; where the service finds it too large, its halves."""
+    async def _send_array(
+        self, uuids: Sequence[UUID], encoded: Sequence[bytes], part: range, until: float
+    ) -> SubmitReply:
+        """Send one array of tasks while there is time; where the service finds it too large, its halves."""
+        if asyncio.get_running_loop().time() >= until:
+            return _kept(uuids, part)
         asked = uuids[part.start : part.stop]
-        answer = await self._post(encoded[part.start : part.stop])
+        answer = await self._post(encoded[part.start : part.stop], until)
         if answer is None:
             return lost(asked)
         if answer.status != _TOO_LARGE:
@@ -226,7 +237,7 @@ class ClarityClient:
         if len(part) == 1:
             too_large = task_error("payloadTooLarge", "the request is too large for the service", task_uuid=asked[0])
             return SubmitReply((SubmitOutcome(asked[0], "failed", error=too_large),))
-        halves = [await self._send_array(uuids, encoded, half) for half in _halves(part)]
+        halves = [await self._send_array(uuids, encoded, half, until) for half in _halves(part)]
         return SubmitReply(tuple(outcome for half in halves for outcome in half.outcomes), *_worst(halves))
 
     async def _each(self, work: Callable[[range], Awaitable[None]], parts: Sequence[range]) -> None:
@@ -244,10 +255,14 @@ class ClarityClient:
             for part in parts:
                 group.create_task(one(part))
 
-    async def _post(self, encoded: Sequence[bytes]) -> _Answer | None:
-        """POST one array; none, when no whole reply came back."""
+    def _until(self) -> float:
+        """Say when a call that begins now has to be over, by the time of the loop."""
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def _post(self, encoded: Sequence[bytes], until: float | None = None) -> _Answer | None:
+        """POST one array; none, when no whole reply came back in time."""
         try:
-            async with asyncio.timeout(self._timeout), self._sockets:
+            async with asyncio.timeout_at(self._until() if until is None else until), self._sockets:
                 with quiet():
                     return await self._exchange(await self._client(), arrays.join(encoded))
         except images.LOST:
@@ -323,6 +338,11 @@ def _checked_key(key: str) -> str:
 def _halves(part: range) -> tuple[range, range]:
     middle = part.start + len(part) // 2
     return range(part.start, middle), range(middle, part.stop)
+
+
+def _kept(uuids: Sequence[UUID], part: range, stop: ClarityError | None = None) -> SubmitReply:
+    """Say of an array that it did not leave."""
+    return SubmitReply(tuple(SubmitOutcome(uuids[position], "refused") for position in part), stop=stop)
 
 
 def _worst(replies: Iterable[Any]) -> tuple[bool, float | None, Any]:

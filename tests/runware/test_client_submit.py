@@ -257,3 +257,20 @@ async def test_waiting_for_a_socket_counts_as_time(stub: Stub) -> None:
         replies = await asyncio.gather(*(client.submit([task()]) for _ in range(3)))
     assert [statuses(reply) for reply in replies] == [["unknown"]] * 3
     assert len(stub.requests) == 1
+
+
+async def test_all_arrays_of_a_submit_share_its_time(stub: Stub) -> None:
+    """An array that leaves when the time is over may meet a successor's POST of the same tasks."""
+    stub.handler = lambda _: Answer(delay=60)
+    async with ClarityClient(api_key=KEY, base_url=stub.url, timeout=2, max_connections=1) as client:
+        reply = await client.submit([task() for _ in range(250)])
+    assert len(stub.requests) == 1
+    assert statuses(reply) == ["unknown"] * 100 + ["refused"] * 150
+
+
+async def test_the_halves_of_an_array_share_its_time(stub: Stub) -> None:
+    """Each half of a half would have a minute of its own."""
+    stub.handler = lambda request: Answer(413, delay=0) if len(request.tasks) > 1 else Answer(delay=60)
+    async with ClarityClient(api_key=KEY, base_url=stub.url, timeout=2) as client:
+        reply = await client.submit([task() for _ in range(4)])
+    assert statuses(reply) == ["unknown"] + ["refused"] * 3
