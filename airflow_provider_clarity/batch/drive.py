@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -16,7 +17,7 @@ from uuid import UUID
 from airflow_provider_clarity.batch.progress import Progress
 from airflow_provider_clarity.batch.waiting import should_defer
 from airflow_provider_clarity.batch.work import Log
-from airflow_provider_clarity.exceptions import ClarityDeadlineError
+from airflow_provider_clarity.exceptions import ClarityDeadlineError, ClarityError
 
 _LINE_EVERY = 60.0
 """Seconds between two lines of progress."""
@@ -107,6 +108,8 @@ async def drive(
 ) -> Paused | None:
     """Step until all is over.
 
+    When it returns or raises an error of ours, nothing is under way any more, so that a ledger may be released.
+
     :param deadline: epoch seconds from which on nothing more is submitted and the try ends
     :param defer_after: the wait from which on to pause instead, in seconds; None to wait here
     :return: what to wait for, or None when all is over
@@ -117,7 +120,13 @@ async def drive(
     while True:
         if clock() >= deadline or stopper.asked:
             engine.stop()
-        progress = await engine.step()
+        try:
+            progress = await engine.step()
+        except ClarityError:
+            engine.stop()
+            with suppress(ClarityError):  # what comes of the rest does not hide why it ends
+                await engine.settled()
+            raise
         if progress.look_at is None:
             return None
         now = clock()

@@ -307,7 +307,6 @@ class World:
         except ClarityError as error:
             if error.kind not in ("fenced", "plan"):
                 why = error.kind
-                await opened.backfill.settled()
                 await asyncio.to_thread(lambda: opened.interrupt(why))
             raise
         run.over = run.max_tries == max_tries

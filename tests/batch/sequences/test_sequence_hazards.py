@@ -24,6 +24,10 @@ HAZARDS = {
         (Try("one0", (Fault("response", 0, "die_before"),)), Pass(5.0), Forget(), Try("one0")),
         images=1, switches=FORGETS_UUIDS, via="worker", fates=QUICK,
     ),
+    "storage fails a try that has a POST under way, and the next begins before it arrives": Story(
+        (Try("today", (Fault("create", 6, "fail_before"),)), Pass(5.0), Try("today")),
+        images=6, switches=FORGETS_UUIDS, via="worker", fates=QUICK * 9, posts=(Post(), Post("late", 8.0)),
+    ),
     "a zombie wakes over a claim that has aged": Story(
         (Try("today", (Fault("submit", 0, "freeze_before", 100.0),)), Pass(1.0), Try("today")),
         images=1, switches=FORGETS_UUIDS, fates=QUICK,
