@@ -13,8 +13,15 @@ from bench import Bench
 from seams import Kind, WatchedStore
 from shop import HASTY, TODAY, Shop
 
+from airflow_provider_clarity.batch.journal.state import RunState
+from airflow_provider_clarity.batch.plan import planner
 from airflow_provider_clarity.batch.running import Round, fingerprint
-from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityFencedError
+from airflow_provider_clarity.exceptions import (
+    ClarityAuthError,
+    ClarityDeadlineError,
+    ClarityFencedError,
+    ClarityInputError,
+)
 from airflow_provider_clarity.storage.uris import GsUri
 
 TOMORROW = Round("dag/tomorrow/task", "dag/tomorrow/task/-1")
@@ -203,6 +210,28 @@ async def test_a_key_that_is_refused_stops_the_run_and_keeps_what_is_paid(shop: 
         await shop.run()
     state = await shop.run()
     assert state.counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+
+
+async def test_what_is_paid_lands_though_the_plan_cannot_be_made_to_its_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if a plan that fails for good leaves what is in flight to tries that fail in the same way."""
+    monkeypatch.setattr(planner, "LARGEST_PART", 4)
+    seen: list[RunState] = []
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and uri.name.endswith("plan/00001.jsonl"):
+            raise ClarityInputError("The manifest was replaced.")
+
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityInputError, match="was replaced"):
+        await shop.run(after=seen.append)
+    assert seen[0].counts == {"delivered": 4}
+    assert not seen[0].open
+    assert shop.bench.counts() == [1] * 4
+    shop.store = None
+    assert (await shop.run()).counts == {"delivered": 12}
     assert shop.bench.counts() == [1] * 12
 
 
