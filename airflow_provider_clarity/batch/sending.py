@@ -47,10 +47,12 @@ class Sender:
         now = self._work.clock()
         if reply.throttled:
             self._work.tally.throttled()
+        told = []
         for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
-            await self._work.guarded(image, self._sent(image, outcome, now, pause))
+            told.append(self._work.guarded(image, self._sent(image, outcome, now, pause)))
+        await together(told)  # each is told, also where the note of another fails for all: no later answer says it again
         self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
