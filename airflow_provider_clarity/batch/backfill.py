@@ -76,6 +76,7 @@ class Backfill:
         self._taken: dict[int, tuple[Tracked, PlanRow]] = {}
         self._retaken: set[int] = set()
         self._unplanned: ClarityError | None = None
+        self._giving_up = False
         self.gave_up = False
         self._stopped = False
         self._resumed = False
@@ -140,7 +141,7 @@ class Backfill:
             await self._collect()
         if self._journal.due(self._monotonic()):
             await asyncio.to_thread(self._journal.append)
-        if self.spent_out and not self._stopped and self._engine.idle:
+        if (self._giving_up or self.spent_out) and not self._stopped and self._engine.idle:
             await self._give_up()
             progress = await self._engine.step()
         return self._with_what_is_left(progress)
@@ -162,7 +163,7 @@ class Backfill:
         Where no try can plan on (the manifest was replaced, two sources have one final name), what was taken on is seen
         to its end before that is told: every later try would be told the same before it came to what is paid.
         """
-        if self._stopped or self._unplanned is not None:
+        if self._stopped or self._giving_up or self._unplanned is not None:
             return
         in_flight, at_service, unsent = self._counts()
         wanted = self._gate.wanted(in_flight, at_service) + self._ahead - unsent
@@ -212,7 +213,11 @@ class Backfill:
         return True
 
     async def _give_up(self) -> None:
-        """Let go of all that waits for a purchase: the budget lets nothing more leave. The plan is made to its end."""
+        """Let go of all that waits for a purchase: the budget lets nothing more leave.
+
+        The plan is made to its end, a part at each step, so that a stop and the end of the time are heard in between.
+        """
+        self._giving_up = True
         for image, row in list(self._taken.values()):
             attempt = image.view.attempt
             unbought_ = attempt is None or attempt.outcome is None
@@ -227,8 +232,8 @@ class Backfill:
             del self._taken[row.position]
         await self._collect()
         if self._unplanned is None:
-            await self._feeder.drain()
-            self.gave_up = True
+            await self._feeder.pass_over()
+            self.gave_up = self._feeder.empty
 
     def _counts(self) -> tuple[int, int, int]:
         """Count the images in flight, those that the service is at work on, and those that were not sent."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from bench import Bench
-from seams import Kind, WatchedStore
+from seams import Kind, ShiftedClock, WatchedStore
 from shop import HASTY, TODAY, Shop
 
 from airflow_provider_clarity.batch.journal.state import RunState
@@ -121,6 +121,30 @@ async def test_a_budget_is_kept_to_the_cent(shop: Shop) -> None:
     assert shop.ended.result["cost_usd"] == bought * PRICE / 1_000_000
     assert len(shop.rows("dead_letter.jsonl")) == 12 - bought
     assert len(shop.rows("manifest.jsonl")) == 12
+
+
+async def test_a_stop_is_heard_while_the_rest_of_a_plan_is_passed_over(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if a million images that the budget leaves out are planned after the time of the try is over."""
+    monkeypatch.setattr(planner, "LARGEST_PART", 2)
+    clock, parts = ShiftedClock(), Counter[str]()
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and "/plan/" in uri.name:
+            parts[uri.name] += 1
+            clock.ahead = 1000.0 if len(parts) == 3 else clock.ahead
+
+    shop.limits, shop.clock = replace(HASTY, cap=0, ahead=1), clock
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500)
+    assert len(parts) == 3
+    shop.store = None
+    await shop.run()
+    assert shop.ended is not None
+    assert shop.ended.result["not_submitted"] == {"budget": 12}
+    assert shop.bench.counts() == []
 
 
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
