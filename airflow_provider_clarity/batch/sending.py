@@ -20,6 +20,11 @@ from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.runware.client import SubmitOutcome
 from airflow_provider_clarity.storage.uris import GsUri
 
+_FEW = 4
+"""Pictures that are read into memory at once, where they go inline."""
+_INLINE = 32 * 1024 * 1024
+"""Bytes of inline pictures after which a POST takes no more: it holds each of them up to three times."""
+
 
 class Sender:
     """Sends tasks.
@@ -32,9 +37,7 @@ class Sender:
 
     async def post(self, images: list[Tracked]) -> None:
         """Make the requests, claim them, send those that were granted, and drop their URLs."""
-        prepared: list[tuple[Tracked, Request, Attempt]] = []
-        await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in images)
-        ready = await self._claim(prepared)
+        ready = await self._claim(await self._prepared(images))
         for image, _ in ready:
             if self._work.monotonic() - image.claimed_at > self._work.rules.lease:
                 await self._work.guarded(image, self._renew(image))
@@ -52,7 +55,7 @@ class Sender:
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
             told.append(self._work.guarded(image, self._sent(image, outcome, now, pause)))
-        await together(told)  # each is told, also where the note of another fails for all: no later answer says it again
+        await together(told)  # also where the note of one fails for all: no later answer says it of the others again
         self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
@@ -69,6 +72,19 @@ class Sender:
             for warning in warnings:
                 self._work.log.warning("%s", warning)
         image.inspected = True
+
+    async def _prepared(self, images: list[Tracked]) -> list[tuple[Tracked, Request, Attempt]]:
+        """Make the requests; of those that hold their pictures only as many as memory has room for.
+
+        Whether they do is seen of a few. The others are left to the next POST.
+        """
+        prepared: list[tuple[Tracked, Request, Attempt]] = []
+        some, rest = images[:_FEW], images[_FEW:]
+        while some and sum(request.inline for _, request, _ in prepared) < _INLINE:
+            await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in some)
+            few = _FEW if any(request.inline for _, request, _ in prepared) else len(rest)
+            some, rest = rest[:few], rest[few:]
+        return prepared
 
     async def _prepare(self, image: Tracked, prepared: list[tuple[Tracked, Request, Attempt]]) -> None:
         await self.inspect(image)

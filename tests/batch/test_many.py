@@ -13,6 +13,7 @@ import pytest
 from bench import Bench
 from seams import Kind, WatchedStore
 
+from airflow_provider_clarity.batch import sending
 from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Run
 from airflow_provider_clarity.batch.gate import OpenGate
@@ -21,6 +22,7 @@ from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeliver
 from airflow_provider_clarity.runware.client import ClarityClient, PollReply, SubmitOutcome, SubmitReply
 from airflow_provider_clarity.runware.errors import task_error
 from airflow_provider_clarity.runware.wire import UpscaleTask
+from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.uris import GsUri
 
 MANY = Run("dag/run/task", many=True)
@@ -144,6 +146,33 @@ async def test_what_waits_for_room_has_its_source_looked_at_meanwhile(bench: Ben
         await finish(bench, engine)
     assert [looks[f"raw/{n}.png"] for n in range(3)] == [1, 1, 1]
     assert bench.counts() == [1, 1]
+
+
+@pytest.mark.parametrize(("via", "posts"), [("worker", [4, 4, 1]), ("signed_url", [9])])
+async def test_a_post_holds_no_more_pictures_than_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, via: UploadVia, posts: list[int]
+) -> None:
+    """Breaks if a window of a hundred images that go inline is in memory at once, three times: that is gigabytes."""
+    monkeypatch.setattr(sending, "_INLINE", 1)
+    bench.upload_via = via
+    seen: list[int] = []
+
+    class Counts(ClarityClient):
+        async def submit(self, tasks: Sequence[UpscaleTask]) -> SubmitReply:
+            seen.append(len(tasks))
+            return await super().submit(tasks)
+
+    some = items(bench, 9)
+    async with bench.api(Counts) as client:
+        engine = bench.engine(client, some[0], run=MANY, gate=Shut())
+        images = [engine.add(item) for item in some]
+        while not all(image.inspected for image in images):
+            await engine.step()
+        engine._work.gate = OpenGate()
+        outcomes = await finish(bench, engine)
+    assert set(outcomes.values()) == {"delivered"}
+    assert seen == posts
+    assert bench.counts() == [1] * 9
 
 
 async def test_what_is_wrong_with_one_ends_that_one(bench: Bench) -> None:
