@@ -29,6 +29,7 @@ from airflow_provider_clarity.operators.checks import about, check_choice, check
 from airflow_provider_clarity.operators.errors import failing_for_good
 from airflow_provider_clarity.operators.lineage import lineage_between
 from airflow_provider_clarity.operators.telling import count, label, tell_outlets_of_many
+from airflow_provider_clarity.triggers.upscale import MOST
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -190,7 +191,7 @@ class UpscaleBatchOperator(ClarityOperator):
         paused, ended = asyncio.run(self._drive(context, wiring, root, deadline))
         if paused is not None:
             self.log.info("%d task(s) in flight. Freeing the worker until there is news.", len(paused.task_uuids))
-            enough = max(1, len(paused.task_uuids) // 2)
+            enough = max(1, min(len(paused.task_uuids), MOST) // 2)
             self._wait_for(str(root), paused, deadline, {"settled": enough})
         if ended is None:
             raise ClarityFencedError("The backfill came to no end. Nothing is bought twice by a retry; report this.")
