@@ -212,7 +212,7 @@ class UpscaleBatchOperator(ClarityOperator):
                 paused = await drive(
                     this.backfill,
                     deadline=deadline,
-                    defer_after=float(self.defer_after) if self.deferrable else None,
+                    defer_after=self._pays_to_defer(),
                     stopper=self._stopper,
                     log=self.log,
                 )

@@ -184,7 +184,7 @@ class UpscaleOperator(ClarityOperator):
                 paused = await drive(
                     engine,
                     deadline=deadline,
-                    defer_after=float(self.defer_after) if self.deferrable else None,
+                    defer_after=self._pays_to_defer(),
                     stopper=self._stopper,
                     log=self.log,
                 )
