@@ -86,12 +86,23 @@ class ClarityOperator(BaseOperator):
         self.defer_after = defer_after
         self.timeout = timeout
         self._stopper: Stopper | None = None
+        self._killed = False
         self._wait_here = False
 
     def on_kill(self) -> None:
-        """Stop submitting. What is in flight is adopted by the next try."""
+        """Stop submitting, or do not begin to. What is in flight is adopted by the next try."""
+        self._killed = True
         if self._stopper is not None:
             self._stopper.ask()
+
+    def _new_stopper(self) -> Stopper:
+        """Make what :meth:`on_kill` asks; it may have been called while connections were opened."""
+        from airflow_provider_clarity.batch.drive import Stopper  # noqa: PLC0415 - nothing heavy at parse time
+
+        self._stopper = Stopper()
+        if self._killed:
+            self._stopper.ask()
+        return self._stopper
 
     def _pays_to_defer(self) -> float | None:
         """Say from which wait on to free the worker; None for never.

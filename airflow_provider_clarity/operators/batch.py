@@ -200,11 +200,11 @@ class UpscaleBatchOperator(ClarityOperator):
     async def _drive(
         self, context: Context, wiring: BatchWiring, root: GsUri, deadline: float
     ) -> tuple[Paused | None, Ended | None]:
-        from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
+        from airflow_provider_clarity.batch.drive import drive  # noqa: PLC0415
         from airflow_provider_clarity.batch.outcomes import parse_tolerated  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
 
-        self._stopper = Stopper()
+        stopper = self._new_stopper()
         client = make_client(wiring.settings)
         try:
             this = await asyncio.to_thread(wiring.open, client, root, self.log)
@@ -213,14 +213,14 @@ class UpscaleBatchOperator(ClarityOperator):
                     this.backfill,
                     deadline=deadline,
                     defer_after=self._pays_to_defer(),
-                    stopper=self._stopper,
+                    stopper=stopper,
                     log=self.log,
                 )
                 await this.backfill.settled()
             except ClarityFencedError:
                 raise
             except ClarityError as error:
-                await asyncio.to_thread(this.interrupt, "stopped" if self._stopper.asked else error.kind)
+                await asyncio.to_thread(this.interrupt, "stopped" if stopper.asked else error.kind)
                 raise
             finally:
                 count(context, this.backfill.tally.take())

@@ -172,10 +172,10 @@ class UpscaleOperator(ClarityOperator):
     async def _drive(
         self, context: Context, wiring: Wiring, item: Item, run: Run, deadline: float
     ) -> tuple[Paused | None, ItemEnd | None]:
-        from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
+        from airflow_provider_clarity.batch.drive import drive  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
 
-        self._stopper = Stopper()
+        stopper = self._new_stopper()
         client = make_client(wiring.settings)
         try:
             engine = wiring.engine(client, item, run=run, log=self.log)
@@ -185,7 +185,7 @@ class UpscaleOperator(ClarityOperator):
                     engine,
                     deadline=deadline,
                     defer_after=self._pays_to_defer(),
-                    stopper=self._stopper,
+                    stopper=stopper,
                     log=self.log,
                 )
             finally:

@@ -236,6 +236,16 @@ def test_on_kill_stops_before_the_next_post(workshop: Workshop) -> None:
     assert workshop.counts() == []
 
 
+def test_on_kill_while_connections_are_opened_is_not_forgotten(workshop: Workshop) -> None:
+    """Breaks if a task that is killed in its first second goes on to buy what nobody waits for."""
+    workshop.upload()
+    operator = workshop.operator()
+    operator.on_kill()
+    with pytest.raises(ClarityDeadlineError, match="stopped"):
+        operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+    assert workshop.counts() == []
+
+
 def test_on_kill_before_anything_runs_is_harmless(workshop: Workshop) -> None:
     """Airflow may call it at any time."""
     workshop.operator().on_kill()
