@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections import Counter
@@ -13,12 +14,14 @@ from bench import Bench
 from seams import Kind, ShiftedClock, WatchedStore
 from shop import HASTY, TODAY, Shop
 
+from airflow_provider_clarity.batch import window_gate
 from airflow_provider_clarity.batch.journal.state import RunState
 from airflow_provider_clarity.batch.plan import planner
 from airflow_provider_clarity.batch.running import Round, fingerprint
 from airflow_provider_clarity.exceptions import (
     ClarityAuthError,
     ClarityDeadlineError,
+    ClarityDeliveryError,
     ClarityFencedError,
     ClarityInputError,
 )
@@ -145,6 +148,27 @@ async def test_a_stop_is_heard_while_the_rest_of_a_plan_is_passed_over(
     assert shop.ended is not None
     assert shop.ended.result["not_submitted"] == {"budget": 12}
     assert shop.bench.counts() == []
+
+
+async def test_no_more_is_bought_while_nothing_lands(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks if a plan is bought to its end while its pictures can get no final name, for as long as that may take."""
+    monkeypatch.setattr(window_gate, "_UNLANDED", 0)
+    shop.limits = replace(HASTY, max_in_flight=2)
+    clock, tried = ShiftedClock(), itertools.count()
+    shop.clock = clock
+
+    def before(kind: Kind, uri: GsUri) -> None:  # noqa: ARG001
+        if kind == "rewrite":
+            clock.ahead = 1000.0 if next(tried) > 40 else 0.0
+            raise ClarityDeliveryError("The bucket does not answer.", retryable=True)
+
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500)
+    assert len(shop.bench.counts()) <= 6  # twice the window, and the window
+    shop.store = None
+    assert (await shop.run()).counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
 
 
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
