@@ -39,10 +39,10 @@ class Sender:
         """Make the requests, claim them, send those that were granted, and drop their URLs."""
         ready = await self._claim(await self._prepared(images))
         for image, _ in ready:
-            if self._work.monotonic() - image.claimed_at > self._work.rules.lease:
+            if self._age(image) > self._work.rules.lease:
                 await self._work.guarded(image, self._renew(image))
-        fresh = self._work.monotonic() - self._work.rules.lease
-        ready = [(image, request) for image, request in ready if image.view.claimed and image.claimed_at >= fresh]
+        lease = self._work.rules.lease
+        ready = [(image, request) for image, request in ready if image.view.claimed and self._age(image) <= lease]
         if not ready or self._work.stopped:
             return
         left = self._work.clock()
@@ -139,6 +139,15 @@ class Sender:
         if not answer.granted:
             image.forget_looks()
             self._work.log.info("Another run is sending task %s: this one follows it.", attempt.task_uuid)
+
+    def _age(self, image: Tracked) -> float:
+        """Say how old a claim is, in seconds, by whichever clock says more.
+
+        A clock may be set; and the other one does not count while a whole machine is suspended.
+        """
+        written = image.attempt.last_sent_at
+        by_day = self._work.clock() - written if written is not None else 0.0
+        return max(self._work.monotonic() - image.claimed_at, by_day)
 
     async def _renew(self, image: Tracked) -> None:
         """Renew a claim that has aged; a zombie that wakes sends nothing."""
