@@ -28,7 +28,7 @@ from airflow_provider_clarity.batch.taking import Taking
 from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.batch.window_gate import WindowGate
-from airflow_provider_clarity.exceptions import ClarityInputError
+from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.storage.pool import AT_ONCE
 
 WINDOW = "window"
@@ -75,6 +75,8 @@ class Backfill:
         self._monotonic = monotonic
         self._taken: dict[int, tuple[Tracked, PlanRow]] = {}
         self._retaken: set[int] = set()
+        self._unplanned: ClarityError | None = None
+        self._giving_up = False
         self.gave_up = False
         self._stopped = False
         self._resumed = False
@@ -139,7 +141,7 @@ class Backfill:
             await self._collect()
         if self._journal.due(self._monotonic()):
             await asyncio.to_thread(self._journal.append)
-        if self.spent_out and not self._stopped and self._engine.idle:
+        if (self._giving_up or self.spent_out) and not self._stopped and self._engine.idle:
             await self._give_up()
             progress = await self._engine.step()
         return self._with_what_is_left(progress)
@@ -156,11 +158,21 @@ class Backfill:
         self._resumed = True
 
     async def _feed(self) -> None:
-        """Take rows on, as many as may soon be sent."""
-        if not self._stopped:
-            in_flight, at_service, unsent = self._counts()
-            wanted = self._gate.wanted(in_flight, at_service) + self._ahead - unsent
+        """Take rows on, as many as may soon be sent.
+
+        Where no try can plan on (the manifest was replaced, two sources have one final name), what was taken on is seen
+        to its end before that is told: every later try would be told the same before it came to what is paid.
+        """
+        if self._stopped or self._giving_up or self._unplanned is not None:
+            return
+        in_flight, at_service, unsent = self._counts()
+        wanted = self._gate.wanted(in_flight, at_service) + self._ahead - unsent
+        try:
             await self._take_on(await self._feeder.take(max(0, wanted), _PATIENCE))
+        except ClarityError as error:
+            if error.retryable:
+                raise
+            self._unplanned = error
 
     async def _take_on(self, rows: list[PlanRow]) -> None:
         """Make images of rows; a row that cannot become one is over at once."""
@@ -178,9 +190,10 @@ class Backfill:
 
     async def _collect(self) -> None:
         """Write down how images ended, and let go of them."""
-        if not self._engine.take_ended():
-            return
+        self._engine.take_ended()
         ended = [(image, row) for image, row in self._taken.values() if image.end is not None]
+        if not ended:
+            return
         for image, row in ended:
             del self._taken[row.position]
             if not await self._retake(image, row):
@@ -200,7 +213,11 @@ class Backfill:
         return True
 
     async def _give_up(self) -> None:
-        """Let go of all that waits for a purchase: the budget lets nothing more leave. The plan is made to its end."""
+        """Let go of all that waits for a purchase: the budget lets nothing more leave.
+
+        The plan is made to its end, a part at each step, so that a stop and the end of the time are heard in between.
+        """
+        self._giving_up = True
         for image, row in list(self._taken.values()):
             attempt = image.view.attempt
             unbought_ = attempt is None or attempt.outcome is None
@@ -214,8 +231,9 @@ class Backfill:
             self._engine.drop(image)
             del self._taken[row.position]
         await self._collect()
-        await self._feeder.drain()
-        self.gave_up = True
+        if self._unplanned is None:
+            await self._feeder.pass_over()
+            self.gave_up = self._feeder.empty
 
     def _counts(self) -> tuple[int, int, int]:
         """Count the images in flight, those that the service is at work on, and those that were not sent."""
@@ -228,7 +246,9 @@ class Backfill:
         now = self._clock()
         if progress.look_at is None and self._engine.images:
             progress = Progress((), (), now, now, to_submit=True)
-        if self._feeder.empty:
+        if self._unplanned is not None and progress.look_at is None:
+            raise self._unplanned
+        if self._feeder.empty or self._unplanned is not None:
             return progress
         if self._stopped:  # before the plan was read to its end: that is not the end of the run
             return Progress((), (), now, now) if progress.look_at is None else progress

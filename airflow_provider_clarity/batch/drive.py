@@ -117,8 +117,10 @@ async def drive(
     """
     stopper.bind(engine)
     next_line = clock() + _LINE_EVERY
+    over = False
     while True:
-        if clock() >= deadline or stopper.asked:
+        over = over or clock() >= deadline  # for good: an engine that was stopped has nothing more to do
+        if over or stopper.asked:
             engine.stop()
         try:
             progress = await engine.step()
@@ -130,7 +132,8 @@ async def drive(
         if progress.look_at is None:
             return None
         now = clock()
-        if stopper.asked or now >= deadline:
+        over = over or now >= deadline
+        if over or stopper.asked:
             await engine.settled()
             raise ClarityDeadlineError(_over(progress, asked=stopper.asked))
         if (

@@ -51,10 +51,10 @@ class Feeder:
             await self._read(patience)
         return [self._rows.popleft() for _ in range(min(limit, len(self._rows)))]
 
-    async def drain(self) -> None:
-        """Read the plan to its end; what is still to be taken up is left out."""
+    async def pass_over(self) -> None:
+        """Leave out what is still to be taken up, and read the next part, of which the same is true."""
         self._rows.clear()
-        while not self._complete:
+        if not self._complete:
             await self._read(None)
             self._rows.clear()
             await asyncio.to_thread(self._journal.append)

@@ -20,6 +20,11 @@ from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
 from airflow_provider_clarity.runware.client import SubmitOutcome
 from airflow_provider_clarity.storage.uris import GsUri
 
+_FEW = 4
+"""Pictures that are read into memory at once, where they go inline."""
+_INLINE = 32 * 1024 * 1024
+"""Bytes of inline pictures after which a POST takes no more: it holds each of them up to three times."""
+
 
 class Sender:
     """Sends tasks.
@@ -32,14 +37,12 @@ class Sender:
 
     async def post(self, images: list[Tracked]) -> None:
         """Make the requests, claim them, send those that were granted, and drop their URLs."""
-        prepared: list[tuple[Tracked, Request, Attempt]] = []
-        await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in images)
-        ready = await self._claim(prepared)
+        ready = await self._claim(await self._prepared(images))
         for image, _ in ready:
-            if self._work.monotonic() - image.claimed_at > self._work.rules.lease:
+            if self._age(image) > self._work.rules.lease:
                 await self._work.guarded(image, self._renew(image))
-        fresh = self._work.monotonic() - self._work.rules.lease
-        ready = [(image, request) for image, request in ready if image.view.claimed and image.claimed_at >= fresh]
+        lease = self._work.rules.lease
+        ready = [(image, request) for image, request in ready if image.view.claimed and self._age(image) <= lease]
         if not ready or self._work.stopped:
             return
         left = self._work.clock()
@@ -47,10 +50,12 @@ class Sender:
         now = self._work.clock()
         if reply.throttled:
             self._work.tally.throttled()
+        told = []
         for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
-            await self._work.guarded(image, self._sent(image, outcome, now, pause))
+            told.append(self._work.guarded(image, self._sent(image, outcome, now, pause)))
+        await together(told)  # also where the note of one fails for all: no later answer says it of the others again
         self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
@@ -67,6 +72,19 @@ class Sender:
             for warning in warnings:
                 self._work.log.warning("%s", warning)
         image.inspected = True
+
+    async def _prepared(self, images: list[Tracked]) -> list[tuple[Tracked, Request, Attempt]]:
+        """Make the requests; of those that hold their pictures only as many as memory has room for.
+
+        Whether they do is seen of a few. The others are left to the next POST.
+        """
+        prepared: list[tuple[Tracked, Request, Attempt]] = []
+        some, rest = images[:_FEW], images[_FEW:]
+        while some and sum(request.inline for _, request, _ in prepared) < _INLINE:
+            await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in some)
+            few = _FEW if any(request.inline for _, request, _ in prepared) else len(rest)
+            some, rest = rest[:few], rest[few:]
+        return prepared
 
     async def _prepare(self, image: Tracked, prepared: list[tuple[Tracked, Request, Attempt]]) -> None:
         await self.inspect(image)
@@ -121,6 +139,15 @@ class Sender:
         if not answer.granted:
             image.forget_looks()
             self._work.log.info("Another run is sending task %s: this one follows it.", attempt.task_uuid)
+
+    def _age(self, image: Tracked) -> float:
+        """Say how old a claim is, in seconds, by whichever clock says more.
+
+        A clock may be set; and the other one does not count while a whole machine is suspended.
+        """
+        written = image.attempt.last_sent_at
+        by_day = self._work.clock() - written if written is not None else 0.0
+        return max(self._work.monotonic() - image.claimed_at, by_day)
 
     async def _renew(self, image: Tracked) -> None:
         """Renew a claim that has aged; a zombie that wakes sends nothing."""

@@ -25,10 +25,12 @@ class Request:
     """A task ready to be sent. It holds presigned URLs, so its ``repr`` shows none of it.
 
     :param endpoint_expires_at: epoch seconds until when the service can upload; None where it is not to
+    :param inline: bytes of the picture where it is in the request itself, as text
     """
 
     task: UpscaleTask
     endpoint_expires_at: float | None
+    inline: int = 0
 
     def __repr__(self) -> str:
         return f"<Request of task {self.task.task_uuid}>"
@@ -99,4 +101,5 @@ class BucketRequests:
             webhook_url=self.webhook_url,
             ttl=self.ttl,
         )
-        return Request(task, endpoint.expires_at.timestamp() if endpoint else None)
+        inline = len(image.text) if image.text.startswith("data:") else 0
+        return Request(task, endpoint.expires_at.timestamp() if endpoint else None, inline)

@@ -12,9 +12,15 @@ from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.runware.client import SubmitReply
 from airflow_provider_clarity.runware.pace import beat
 
+_UNLANDED = 64
+"""Pictures that are made and have no final name yet, at least so many of which hold nothing up."""
+
 
 class WindowGate:
-    """A window, and a budget behind it.
+    """A window, and a budget behind it; and no more is bought while what was made does not land.
+
+    A service that goes on while storage, or the way to its pictures, is closed would else be paid for the whole plan,
+    and might have forgotten most of it when the way opens.
 
     :param window: what is known of the service's capacity
     :param budget: reads the account of the run as it is now
@@ -40,11 +46,12 @@ class WindowGate:
     def room(self, in_flight: int, at_service: int, now: float) -> int:
         """Say how many purchases may leave now: the least of what window, budget and pace allow."""
         free = self.window.room(at_service, now) if now >= self._next_post else 0
+        free = min(free, self._unlanded(in_flight, at_service))
         return min(free, self.budget.room(in_flight)) if free else 0
 
     def opens_at(self, in_flight: int, at_service: int, now: float) -> float:
         """Say when there may be room; infinity where that takes the end of one in flight."""
-        if self.budget.room(in_flight) == 0:
+        if self.budget.room(in_flight) == 0 or self._unlanded(in_flight, at_service) == 0:
             return float("inf")
         return max(self.window.opens_at(at_service, now), self._next_post)
 
@@ -54,7 +61,12 @@ class WindowGate:
         :param in_flight: purchases that were sent and have no outcome
         :param at_service: those of them that the service may still be at work on
         """
-        return max(0, min(self.window.limit - at_service, self.budget.room(in_flight)))
+        free = min(self.window.limit - at_service, self._unlanded(in_flight, at_service))
+        return max(0, min(free, self.budget.room(in_flight)))
+
+    def _unlanded(self, in_flight: int, at_service: int) -> int:
+        """Say how many more pictures may wait for their final names."""
+        return max(0, max(_UNLANDED, 2 * self.window.limit) - (in_flight - at_service))
 
     def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Learn the capacity of the service, and keep the pace."""

@@ -86,11 +86,30 @@ class ClarityOperator(BaseOperator):
         self.defer_after = defer_after
         self.timeout = timeout
         self._stopper: Stopper | None = None
+        self._killed = False
+        self._wait_here = False
 
     def on_kill(self) -> None:
-        """Stop submitting. What is in flight is adopted by the next try."""
+        """Stop submitting, or do not begin to. What is in flight is adopted by the next try."""
+        self._killed = True
         if self._stopper is not None:
             self._stopper.ask()
+
+    def _new_stopper(self) -> Stopper:
+        """Make what :meth:`on_kill` asks; it may have been called while connections were opened."""
+        from airflow_provider_clarity.batch.drive import Stopper  # noqa: PLC0415 - nothing heavy at parse time
+
+        self._stopper = Stopper()
+        if self._killed:
+            self._stopper.ask()
+        return self._stopper
+
+    def _pays_to_defer(self) -> float | None:
+        """Say from which wait on to free the worker; None for never.
+
+        Where a triggerer just could not wait, another deferral would come back at once, and the next, for hours.
+        """
+        return float(self.defer_after) if self.deferrable and not self._wait_here else None
 
     def _parameters(self) -> Any:  # noqa: ANN401 - UpscaleParameters; its import is heavy at parse time
         """Check what was written before any connection is opened; return what is bought."""
@@ -150,8 +169,9 @@ class ClarityOperator(BaseOperator):
                 "The trigger sent an event that this version does not know. What is in flight stays paid. A retry "
                 "adopts it."
             )
-        if event.get("message"):
-            self.log.warning("The triggerer could not wait: %s Looking from here.", event["message"])
+        self._wait_here = event["status"] == "unreachable"
+        if self._wait_here:
+            self.log.warning("The triggerer could not wait: %s Waiting here from now on.", event.get("message"))
         return str(event["run"]), float(event["deadline"])
 
 

@@ -29,6 +29,7 @@ from airflow_provider_clarity.operators.checks import about, check_choice, check
 from airflow_provider_clarity.operators.errors import failing_for_good
 from airflow_provider_clarity.operators.lineage import lineage_between
 from airflow_provider_clarity.operators.telling import count, label, tell_outlets_of_many
+from airflow_provider_clarity.triggers.upscale import MOST
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -190,7 +191,7 @@ class UpscaleBatchOperator(ClarityOperator):
         paused, ended = asyncio.run(self._drive(context, wiring, root, deadline))
         if paused is not None:
             self.log.info("%d task(s) in flight. Freeing the worker until there is news.", len(paused.task_uuids))
-            enough = max(1, len(paused.task_uuids) // 2)
+            enough = max(1, min(len(paused.task_uuids), MOST) // 2)
             self._wait_for(str(root), paused, deadline, {"settled": enough})
         if ended is None:
             raise ClarityFencedError("The backfill came to no end. Nothing is bought twice by a retry; report this.")
@@ -199,11 +200,11 @@ class UpscaleBatchOperator(ClarityOperator):
     async def _drive(
         self, context: Context, wiring: BatchWiring, root: GsUri, deadline: float
     ) -> tuple[Paused | None, Ended | None]:
-        from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
+        from airflow_provider_clarity.batch.drive import drive  # noqa: PLC0415
         from airflow_provider_clarity.batch.outcomes import parse_tolerated  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
 
-        self._stopper = Stopper()
+        stopper = self._new_stopper()
         client = make_client(wiring.settings)
         try:
             this = await asyncio.to_thread(wiring.open, client, root, self.log)
@@ -211,15 +212,15 @@ class UpscaleBatchOperator(ClarityOperator):
                 paused = await drive(
                     this.backfill,
                     deadline=deadline,
-                    defer_after=float(self.defer_after) if self.deferrable else None,
-                    stopper=self._stopper,
+                    defer_after=self._pays_to_defer(),
+                    stopper=stopper,
                     log=self.log,
                 )
                 await this.backfill.settled()
             except ClarityFencedError:
                 raise
             except ClarityError as error:
-                await asyncio.to_thread(this.interrupt, "stopped" if self._stopper.asked else error.kind)
+                await asyncio.to_thread(this.interrupt, "stopped" if stopper.asked else error.kind)
                 raise
             finally:
                 count(context, this.backfill.tally.take())

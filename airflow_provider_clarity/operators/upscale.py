@@ -172,10 +172,10 @@ class UpscaleOperator(ClarityOperator):
     async def _drive(
         self, context: Context, wiring: Wiring, item: Item, run: Run, deadline: float
     ) -> tuple[Paused | None, ItemEnd | None]:
-        from airflow_provider_clarity.batch.drive import Stopper, drive  # noqa: PLC0415
+        from airflow_provider_clarity.batch.drive import drive  # noqa: PLC0415
         from airflow_provider_clarity.hooks.clarity import make_client  # noqa: PLC0415
 
-        self._stopper = Stopper()
+        stopper = self._new_stopper()
         client = make_client(wiring.settings)
         try:
             engine = wiring.engine(client, item, run=run, log=self.log)
@@ -184,8 +184,8 @@ class UpscaleOperator(ClarityOperator):
                 paused = await drive(
                     engine,
                     deadline=deadline,
-                    defer_after=float(self.defer_after) if self.deferrable else None,
-                    stopper=self._stopper,
+                    defer_after=self._pays_to_defer(),
+                    stopper=stopper,
                     log=self.log,
                 )
             finally:

@@ -21,8 +21,8 @@ from airflow_provider_clarity.hooks.clarity import ClarityHook, make_client
 from airflow_provider_clarity.redact import redact
 
 EVENT_VERSION = 1
-_MOST = 100
-"""One array of the API."""
+MOST = 100
+"""Tasks that one trigger waits for: one array of the API."""
 
 _HEAVY = "airflow_provider_clarity.runware.hub"
 _loaded = False
@@ -62,7 +62,7 @@ class UpscaleTrigger(BaseTrigger):
         self.v = v
         self.clarity_conn_id = clarity_conn_id
         self.run_uri = run
-        self.task_uuids = list(task_uuids)[:_MOST]
+        self.task_uuids = list(task_uuids)[:MOST]
         self.wake_when = wake_when
         self.first_look = first_look
         self.deadline = deadline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections import Counter
@@ -10,11 +11,20 @@ from dataclasses import replace
 
 import pytest
 from bench import Bench
-from seams import Kind, WatchedStore
+from seams import Kind, ShiftedClock, WatchedStore
 from shop import HASTY, TODAY, Shop
 
+from airflow_provider_clarity.batch import window_gate
+from airflow_provider_clarity.batch.journal.state import RunState
+from airflow_provider_clarity.batch.plan import planner
 from airflow_provider_clarity.batch.running import Round, fingerprint
-from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeadlineError, ClarityFencedError
+from airflow_provider_clarity.exceptions import (
+    ClarityAuthError,
+    ClarityDeadlineError,
+    ClarityDeliveryError,
+    ClarityFencedError,
+    ClarityInputError,
+)
 from airflow_provider_clarity.storage.uris import GsUri
 
 TOMORROW = Round("dag/tomorrow/task", "dag/tomorrow/task/-1")
@@ -116,6 +126,51 @@ async def test_a_budget_is_kept_to_the_cent(shop: Shop) -> None:
     assert len(shop.rows("manifest.jsonl")) == 12
 
 
+async def test_a_stop_is_heard_while_the_rest_of_a_plan_is_passed_over(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if a million images that the budget leaves out are planned after the time of the try is over."""
+    monkeypatch.setattr(planner, "LARGEST_PART", 2)
+    clock, parts = ShiftedClock(), Counter[str]()
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and "/plan/" in uri.name:
+            parts[uri.name] += 1
+            clock.ahead = 1000.0 if len(parts) == 3 else clock.ahead
+
+    shop.limits, shop.clock = replace(HASTY, cap=0, ahead=1), clock
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500)
+    assert len(parts) == 3
+    shop.store = None
+    await shop.run()
+    assert shop.ended is not None
+    assert shop.ended.result["not_submitted"] == {"budget": 12}
+    assert shop.bench.counts() == []
+
+
+async def test_no_more_is_bought_while_nothing_lands(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks if a plan is bought to its end while its pictures can get no final name, for as long as that may take."""
+    monkeypatch.setattr(window_gate, "_UNLANDED", 0)
+    shop.limits = replace(HASTY, max_in_flight=2)
+    clock, tried = ShiftedClock(), itertools.count()
+    shop.clock = clock
+
+    def before(kind: Kind, uri: GsUri) -> None:  # noqa: ARG001
+        if kind == "rewrite":
+            clock.ahead = 1000.0 if next(tried) > 40 else 0.0
+            raise ClarityDeliveryError("The bucket does not answer.", retryable=True)
+
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500)
+    assert len(shop.bench.counts()) <= 6  # twice the window, and the window
+    shop.store = None
+    assert (await shop.run()).counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+
+
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
     """Breaks if one image's failure is another's, or if it is counted under the wrong kind."""
     shop.bench.emulator.faults(
@@ -203,6 +258,28 @@ async def test_a_key_that_is_refused_stops_the_run_and_keeps_what_is_paid(shop: 
         await shop.run()
     state = await shop.run()
     assert state.counts == {"delivered": 12}
+    assert shop.bench.counts() == [1] * 12
+
+
+async def test_what_is_paid_lands_though_the_plan_cannot_be_made_to_its_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if a plan that fails for good leaves what is in flight to tries that fail in the same way."""
+    monkeypatch.setattr(planner, "LARGEST_PART", 4)
+    seen: list[RunState] = []
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and uri.name.endswith("plan/00001.jsonl"):
+            raise ClarityInputError("The manifest was replaced.")
+
+    shop.store = WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityInputError, match="was replaced"):
+        await shop.run(after=seen.append)
+    assert seen[0].counts == {"delivered": 4}
+    assert not seen[0].open
+    assert shop.bench.counts() == [1] * 4
+    shop.store = None
+    assert (await shop.run()).counts == {"delivered": 12}
     assert shop.bench.counts() == [1] * 12
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -13,12 +13,16 @@ import pytest
 from bench import Bench
 from seams import Kind, WatchedStore
 
+from airflow_provider_clarity.batch import sending
 from airflow_provider_clarity.batch.drive import Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Run
 from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.batch.item import Item
 from airflow_provider_clarity.exceptions import ClarityAuthError, ClarityDeliveryError
-from airflow_provider_clarity.runware.client import ClarityClient, PollReply, SubmitReply
+from airflow_provider_clarity.runware.client import ClarityClient, PollReply, SubmitOutcome, SubmitReply
+from airflow_provider_clarity.runware.errors import task_error
+from airflow_provider_clarity.runware.wire import UpscaleTask
+from airflow_provider_clarity.storage.endpoints import UploadVia
 from airflow_provider_clarity.storage.uris import GsUri
 
 MANY = Run("dag/run/task", many=True)
@@ -144,6 +148,33 @@ async def test_what_waits_for_room_has_its_source_looked_at_meanwhile(bench: Ben
     assert bench.counts() == [1, 1]
 
 
+@pytest.mark.parametrize(("via", "posts"), [("worker", [4, 4, 1]), ("signed_url", [9])])
+async def test_a_post_holds_no_more_pictures_than_memory(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, via: UploadVia, posts: list[int]
+) -> None:
+    """Breaks if a window of a hundred images that go inline is in memory at once, three times: that is gigabytes."""
+    monkeypatch.setattr(sending, "_INLINE", 1)
+    bench.upload_via = via
+    seen: list[int] = []
+
+    class Counts(ClarityClient):
+        async def submit(self, tasks: Sequence[UpscaleTask]) -> SubmitReply:
+            seen.append(len(tasks))
+            return await super().submit(tasks)
+
+    some = items(bench, 9)
+    async with bench.api(Counts) as client:
+        engine = bench.engine(client, some[0], run=MANY, gate=Shut())
+        images = [engine.add(item) for item in some]
+        while not all(image.inspected for image in images):
+            await engine.step()
+        engine._work.gate = OpenGate()
+        outcomes = await finish(bench, engine)
+    assert set(outcomes.values()) == {"delivered"}
+    assert seen == posts
+    assert bench.counts() == [1] * 9
+
+
 async def test_what_is_wrong_with_one_ends_that_one(bench: Bench) -> None:
     """Breaks if a file that is no picture fails the other images of a backfill."""
     good, _ = items(bench, 2)
@@ -179,6 +210,34 @@ async def test_what_is_wrong_for_all_ends_the_step(bench: Bench) -> None:
         with pytest.raises(ClarityAuthError, match="role is missing"):
             await finish(bench, engine)
     assert bench.counts() == []
+
+
+async def test_every_answer_of_a_post_is_taken_though_the_note_of_one_fails_for_all(bench: Bench) -> None:
+    """Breaks if an image that the service refused is sent again and then lost, since another's note ended the step."""
+    some = items(bench, 2)
+    writes = itertools.count()
+
+    class Answers(ClarityClient):
+        async def submit(self, tasks: Sequence[UpscaleTask]) -> SubmitReply:
+            accepted, failed = (task.task_uuid for task in tasks)
+            refused = task_error("contentPolicyViolation", "No.", task_uuid=failed)
+            return SubmitReply((SubmitOutcome(accepted, "accepted"), SubmitOutcome(failed, "failed", refused)))
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and some[0].identity in uri.name and next(writes) == 1:
+            raise ClarityAuthError("The role is missing.")
+
+    async with bench.api(Answers) as client:
+        engine = bench.engine(client, some[0], run=MANY, store=WatchedStore(bench.client, before), gate=Shut())
+        images = [engine.add(item) for item in some]
+        while not all(image.inspected for image in images):
+            await engine.step()
+        engine._work.gate = OpenGate()  # both go with one POST
+        with pytest.raises(ClarityAuthError, match="role is missing"):
+            await finish(bench, engine)
+    assert images[0].acknowledged is not None
+    assert images[1].view.response is not None
+    assert images[1].view.response.status == "failed"
 
 
 async def test_an_image_whose_storage_fails_for_long_is_not_given_up(bench: Bench) -> None:

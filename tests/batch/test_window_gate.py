@@ -76,3 +76,14 @@ def test_two_posts_are_apart() -> None:
     assert min(later - at for at, later in pairwise(paced)) >= 0.25
     hurried = Gated(Window.opened(200), Service(fixed(), 50, 0, whole=True)).run(60).posts
     assert min(later - at for at, later in pairwise(hurried)) < 0.2
+
+
+def test_what_does_not_land_holds_up_what_is_not_bought_yet() -> None:
+    """Breaks if a whole plan is bought while nothing can be landed, or if a gate says that it opens and does not."""
+    gate = WindowGate(Window.opened(8), Budget)
+    assert gate.room(63, 0, 0.0) == 1
+    assert gate.wanted(63, 0) == 1
+    assert gate.room(64, 0, 0.0) == gate.wanted(64, 0) == 0
+    assert gate.opens_at(64, 0, 0.0) == float("inf")
+    assert gate.room(64, 1, 0.0) == 1, "what the service is at work on is the window's"
+    assert gate.opens_at(64, 1, 0.0) == 0.0

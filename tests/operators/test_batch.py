@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, TaskDeferred
 from workshop import TaskInstance, Workshop, event_of
 
+from airflow_provider_clarity.batch.drive import Paused
 from airflow_provider_clarity.exceptions import ClarityDeadlineError
 from airflow_provider_clarity.operators.batch import UpscaleBatchOperator
 from airflow_provider_clarity.operators.plan import UpscalePlanOperator
@@ -120,6 +122,7 @@ def test_a_deferral_is_taken_up_by_another_worker(day: Workshop) -> None:
     trigger = raised.value.trigger
     assert isinstance(trigger, UpscaleTrigger)
     assert 0 < len(trigger.task_uuids) <= 2
+    assert trigger.wake_when == {"settled": 1}
     resumed = operator(day, deferrable=True, defer_after=60)
     result = resumed.execute_complete({"ti": ti}, event_of(trigger))  # type: ignore[typeddict-item]
     assert result["delivered"] == 6
@@ -146,6 +149,21 @@ def test_a_try_that_runs_out_of_time_is_taken_up(day: Workshop) -> None:
     assert any(name.endswith("interrupted.json") for name in names)
     assert run(day)["delivered"] == 6
     assert day.counts() == [1] * 6
+
+
+def test_half_of_what_a_trigger_waits_for_wakes_the_worker(day: Workshop) -> None:
+    """Breaks if one slow task of hundreds in flight keeps all the others waiting: a trigger watches a hundred."""
+    paused = Paused(tuple(uuid4() for _ in range(400)), 0.0, 0.0, 0.0)
+
+    async def drive(*_: object) -> tuple[Paused, None]:
+        return paused, None
+
+    waits = operator(day, deferrable=True)
+    waits._drive = drive  # type: ignore[assignment, method-assign]
+    with pytest.raises(TaskDeferred) as raised:
+        waits.execute({"ti": TaskInstance(task_id="day")})  # type: ignore[typeddict-item]
+    assert len(raised.value.trigger.task_uuids) == 100
+    assert raised.value.trigger.wake_when == {"settled": 50}
 
 
 def test_a_plan_pays_nothing_and_its_shards_are_the_whole(day: Workshop) -> None:

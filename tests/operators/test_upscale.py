@@ -110,6 +110,18 @@ def test_the_worker_looks_for_itself_whatever_woke_it(workshop: Workshop, status
     assert resume(workshop, event_of(trigger, status=status))["outcome"] == "delivered"
 
 
+def test_a_triggerer_that_cannot_wait_is_not_asked_again(workshop: Workshop) -> None:
+    """Breaks if a task whose triggerer has no way out is deferred and resumed every few seconds for hours."""
+    workshop.upload()
+    trigger = deferred(workshop)
+    event = event_of(trigger, status="unreachable", message="The key was refused.")
+    operator = workshop.operator(deferrable=True, defer_after=0)
+    assert operator.execute_complete({"ti": TaskInstance()}, event)["outcome"] == "delivered"  # type: ignore[typeddict-item]
+    assert operator._pays_to_defer() is None
+    operator._read(event_of(trigger))
+    assert operator._pays_to_defer() == 0
+
+
 def test_the_deadline_counts_over_a_deferral(workshop: Workshop) -> None:
     """Airflow ignores execution_timeout while deferred: the operator's own timeout does not begin anew."""
     workshop.upload()
@@ -221,6 +233,16 @@ def test_on_kill_stops_before_the_next_post(workshop: Workshop) -> None:
     with pytest.raises(ClarityDeadlineError, match="stopped"):
         operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert time.monotonic() - began < 20
+    assert workshop.counts() == []
+
+
+def test_on_kill_while_connections_are_opened_is_not_forgotten(workshop: Workshop) -> None:
+    """Breaks if a task that is killed in its first second goes on to buy what nobody waits for."""
+    workshop.upload()
+    operator = workshop.operator()
+    operator.on_kill()
+    with pytest.raises(ClarityDeadlineError, match="stopped"):
+        operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert workshop.counts() == []
 
 
