@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,6 +26,7 @@ from airflow_provider_clarity.batch.journal.totals import Totals
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import Clock
 from airflow_provider_clarity.batch.plan.grammar import GlobSource, ListSource, ManifestSource, PrefixSource
+from airflow_provider_clarity.batch.plan.model import PlanPart
 from airflow_provider_clarity.batch.plan.stored import StoredPlan
 from airflow_provider_clarity.batch.plan.wanted import Wanted
 from airflow_provider_clarity.batch.rounds import BEGAN, OpenRound
@@ -34,6 +35,7 @@ from airflow_provider_clarity.batch.taking import Taking
 from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.batch.window_gate import WindowGate
 from airflow_provider_clarity.batch.work import Log
+from airflow_provider_clarity.exceptions import ClarityInputError
 from airflow_provider_clarity.runware.client import ClarityClient
 from airflow_provider_clarity.runware.pace import next_look
 from airflow_provider_clarity.storage.delivery import Verify, Workspace
@@ -130,7 +132,8 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     """Take the ledger of a round over, or begin it, and put a backfill together. Blocks.
 
     :param store: of sources, destinations and workspace
-    :param root: the folder of the round's ledger
+    :param root: the folder of the round's ledger. Where it is of other images than are wanted, since what a deferred
+        task renders to has changed, what was begun is seen to its end, and then that is an error
     :return: the round, with its ledger taken over
     :raises ClarityLostError: the ledger cannot be read
     :raises ClarityFencedError: others take it over as fast as we do
@@ -138,7 +141,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     journal = Journal(store, root, runner(), clock=clock, monotonic=monotonic, lease=rules.lease)
     state = journal.open()
     ledger = JournalLedger(journal, store, clock=clock, whose=(round_.place, round_.number))
-    plan = StoredPlan(store, root.child("plan/"), wanted)
+    plan, named = StoredPlan(store, root.child("plan/"), wanted), ledger_root(workspace, wanted, round_.place)
 
     account: tuple[RunState, Budget] | None = None
 
@@ -189,7 +192,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         engine=engine,
         journal=journal,
         ledger=ledger,
-        feeder=Feeder(journal, plan.parts()),
+        feeder=Feeder(journal, plan.parts() if root.name.startswith(named.name) else _none_of(root)),
         taking=Taking(plan, store, wanted.api_host, round_.key if wanted.if_exists == "overwrite" else ""),
         gate=gate,
         ahead=limits.ahead,
@@ -199,3 +202,13 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     if BEGAN not in state.learned:
         journal.buffer(Learned(name=BEGAN, value=clock()))
     return OpenRound(backfill, journal, plan, store, round_.max_tries, clock)
+
+
+def _none_of(root: GsUri) -> Iterator[PlanPart]:
+    """Give no part of a plan that is half of one thing and half of another."""
+    yield from ()
+    raise ClarityInputError(
+        "What this task is to upscale, where to or how has changed since it was deferred, and its ledger "
+        f"{root} is of what it was before. What was in flight is delivered or recorded, and nothing else was sent. "
+        "Clear the task to begin with what it is now."
+    )

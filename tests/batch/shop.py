@@ -77,9 +77,13 @@ class Shop:
         seconds: float = 40,
         client: type[ClarityClient] = ClarityClient,
         after: Callable[[RunState], None] | None = None,
+        begun: Wanted | None = None,
         **options: Any,
     ) -> RunState:
-        """Drive a backfill to its end; what its ledger says then."""
+        """Drive a backfill to its end; what its ledger says then.
+
+        :param begun: whose ledger it is, where it began with something else
+        """
         wanted = self.wanted(source, round_.key, **options)
         store = self.store or self.bench.store
         workspace = Workspace.for_destination(wanted.destination, self.bench.workspace)
@@ -92,7 +96,7 @@ class Shop:
                 ),
                 wanted=wanted,
                 workspace=workspace,
-                root=ledger_root(workspace, wanted, round_.place).child(f"{round_.number}/"),
+                root=ledger_root(workspace, begun or wanted, round_.place).child(f"{round_.number}/"),
                 round_=round_,
                 rules=self.rules,
                 limits=self.limits,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from bench import Bench
-from seams import Kind, ShiftedClock, WatchedStore
+from seams import Kind, ScriptedClient, ShiftedClock, WatchedStore
 from shop import HASTY, TODAY, Shop
 
 from airflow_provider_clarity.batch import window_gate
@@ -76,6 +76,29 @@ async def test_a_try_that_was_cut_short_is_taken_up(shop: Shop) -> None:
     assert state.counts == {"delivered": 12}
     assert state.totals.spent_microusd == 12 * PRICE
     assert shop.bench.counts() == [1] * 12
+
+
+@pytest.mark.parametrize("changed", ["source", "parameters"])
+async def test_what_changes_while_it_is_deferred_is_not_mixed_with_what_was_begun(shop: Shop, changed: str) -> None:
+    """Breaks if one ledger is of two days, half of each, or if what was in flight is left where it is."""
+    clock = ShiftedClock()
+    shop.clock, shop.limits = clock, replace(HASTY, max_in_flight=2)
+
+    class OutOfTime(ScriptedClient):
+        async def after_submit(self) -> None:  # type: ignore[override]
+            clock.ahead = 1000.0
+
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500, client=OutOfTime)
+    bought = shop.bench.counts()
+    assert 0 < len(bought) < 12
+    shop.bench.upload("raw/more/0.png")
+    other = {"source": f"gs://{shop.bench.bucket}/raw/more/", "parameters": {"output_quality": 50}}
+    with pytest.raises(ClarityInputError, match="has changed since it was deferred"):
+        await shop.run(begun=shop.wanted(), **{changed: other[changed]})
+    assert shop.bench.counts() == bought
+    finals = list(shop.bench.client.list_blobs(shop.bench.bucket, prefix="print/"))
+    assert len(finals) == len(bought)
 
 
 async def test_as_many_requests_are_under_way_as_storage_is_slow_for(shop: Shop) -> None:
