@@ -126,6 +126,17 @@ def test_a_deferral_is_taken_up_by_another_worker(day: Workshop) -> None:
     assert day.counts() == [1] * 6
 
 
+def test_images_that_wait_for_room_do_not_keep_the_worker(day: Workshop) -> None:
+    """Breaks if a worker is held only to wait: the window is full of slow tasks, and four images wait for their end."""
+    day.emulator.faults([{"operation": "poll", "fault": "flap", "times": 100_000}])
+    ti = TaskInstance(task_id="day")
+    with pytest.raises(TaskDeferred) as raised:
+        run(day, ti, deferrable=True, defer_after=0.5, max_in_flight=2, timeout=10)
+    assert isinstance(raised.value.trigger, UpscaleTrigger)
+    assert len(raised.value.trigger.task_uuids) == 2
+    assert day.counts() == [1, 1]
+
+
 def test_a_try_that_runs_out_of_time_is_taken_up(day: Workshop) -> None:
     """Breaks if a deadline is final, or if the retry does not adopt what is in flight."""
     day.emulator.switches({"slots": 1})
