@@ -1,7 +1,7 @@
 """Runs ``dag.test()`` of DAGs in one process of their own, and prints a JSON line for each: state and XComs.
 
-Usage: ``python run_dag_tests.py '[["dag_id", {"conf": ...}], ...]'`` with Airflow's settings in the environment; a third
-entry is the day of the run, ``"2026-01-01"``.
+Usage: ``python run_dag_tests.py '[["dag_id", {"conf": ...}], ...]'`` with Airflow's settings in the environment. A
+third entry is the day of the run, ``"2026-01-01"``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ DAGS = bag()
 assert not DAGS.import_errors, DAGS.import_errors
 for dag_id, conf, *days in json.loads(sys.argv[1]):
     test = DAGS.dags[dag_id].test
-    date = "logical_date" if "logical_date" in inspect.signature(test).parameters else "execution_date"  # Airflow 3, 2
-    run = test(run_conf=conf, **{date: datetime.fromisoformat(day).replace(tzinfo=UTC) for day in days})
+    named = "logical_date" if "logical_date" in inspect.signature(test).parameters else "execution_date"  # Airflow 3, 2
+    date = {named: datetime.fromisoformat(days[0]).replace(tzinfo=UTC)} if days else {}
+    run = test(run_conf=conf, **date)
+n days)))
     result = {"dag": dag_id, "state": str(getattr(run.state, "value", run.state))}
     sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()

@@ -64,15 +64,19 @@ class Office:
     def backfill(self, person: Person, *options: str) -> dict[str, str]:
         """Run the command over the ten days, and wait for all of its runs. Return their states by day."""
         period = ("--from-date", DAYS[0], "--to-date", DAYS[-1], "--max-active-runs", "4")
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "catalog", *period, *options],
-            env=self.airflow.env,
-            cwd=self.airflow.setup.home,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        for _ in range(5):
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "catalog", *period, *options],
+                env=self.airflow.env,
+                cwd=self.airflow.setup.home,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            if "database is locked" not in done.stderr:
+                break
+            person.end_backfills("catalog")  # what SQLite refused in a moment in which the scheduler wrote, too
         assert done.returncode == 0, done.stdout + done.stderr
         self.airflow.wait_until(
             lambda: set(person.runs("catalog").values()) <= {"success", "failed"}, 240, "The backfill is not over"
@@ -83,6 +87,12 @@ class Office:
     def bought(self) -> Counter[str]:
         """How often each picture was bought, by day and name."""
         return Counter({f"{day}/{name}": n for day in DAYS for name, n in self.shop.counts(f"catalog/{day}").items()})
+
+
+def log_of(airflow: AirflowInstance, dag: str) -> str:
+    """All that a DAG's tasks have logged."""
+    paths = sorted(path for path in airflow.logs_dir.rglob("*.log*") if f"dag_id={dag}{os.sep}" in str(path))
+    return "\n".join(path.read_text(errors="replace") for path in paths)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +126,18 @@ def first(office: Office, person: Person) -> dict[str, str]:
 def once() -> Counter[str]:
     """Every image of every day, bought once."""
     return Counter(f"{day}/{name}" for day in DAYS for name in IMAGES)
+
+
+def test_the_scheduler_runs_a_day_deferred(office: Office) -> None:
+    """Breaks if a batch does not survive the deferrals that a real triggerer resumes, on either version."""
+    run = f"scheduled__{DAYS[0]}T00:00:00+00:00"
+    office.airflow.wait_for_dag("nightly")
+    assert office.airflow.wait("nightly", run) == "success"
+    folder = f"nightly/{DAYS[0]}"
+    assert office.shop.counts(folder) == dict.fromkeys(["a.png", "b.png", "c.png", "d.png"], 1)
+    assert office.shop.pictures(folder) == set("abcd")
+    assert office.airflow.xcom("nightly", run, "day")["delivered"] == 4
+    assert "Freeing the worker" in log_of(office.airflow, "nightly")
 
 
 @only_3
@@ -153,31 +175,13 @@ def test_reprocessing_buys_what_failed_and_nothing_that_is_done(
         assert office.shop.pictures(f"catalog/{day}") == {"a", "b"}
 
 
-def test_the_scheduler_runs_a_day_deferred(office: Office) -> None:
-    """Breaks if a batch does not survive the deferrals that a real triggerer resumes, on either version."""
-    run = f"scheduled__{DAYS[0]}T00:00:00+00:00"
-    office.airflow.wait_for_dag("nightly")
-    assert office.airflow.wait("nightly", run) == "success"
-    folder = f"nightly/{DAYS[0]}"
-    assert office.shop.counts(folder) == dict.fromkeys(["a.png", "b.png", "c.png", "d.png"], 1)
-    assert office.shop.pictures(folder) == set("abcd")
-    assert office.airflow.xcom("nightly", run, "day")["delivered"] == 4
-    assert "Freeing the worker" in log_of(office.airflow, "nightly")
-
-
-def log_of(airflow: AirflowInstance, dag: str) -> str:
-    """All that a DAG's tasks have logged."""
-    paths = sorted(path for path in airflow.logs_dir.rglob("*.log*") if f"dag_id={dag}{os.sep}" in str(path))
-    return "\n".join(path.read_text(errors="replace") for path in paths)
-
-
 def test_dag_test_runs_a_day_and_the_same_day_again_for_nothing(tmp_path: Path) -> None:
     """Breaks if a developer's ``dag.test()`` cannot run a batch, resume it inline, or pays for a day a second time."""
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "daily.py").write_text(DAG)
     with open_shop("--service-time", "1") as shop:
-        shop.upload(f"nightly/{DAYS[1]}", "a.png", "b.png", "c.png")
+        shop.upload(f"nightly/{DAYS[0]}", "a.png", "b.png", "c.png")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
             "AIRFLOW_HOME": str(tmp_path),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -185,7 +189,7 @@ def test_dag_test_runs_a_day_and_the_same_day_again_for_nothing(tmp_path: Path) 
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             **shop.connections,
         }
-        runs = [["nightly", {}, DAYS[1]]] * 2
+        runs = [["nightly", {}, DAYS[0]]] * 2
         done = subprocess.run(
             [sys.executable, str(Path(__file__).parent / "run_dag_tests.py"), json.dumps(runs)],
             env=environment,
@@ -196,7 +200,7 @@ def test_dag_test_runs_a_day_and_the_same_day_again_for_nothing(tmp_path: Path) 
         )
         said = done.stdout + done.stderr
         assert done.stdout.count('"state": "success"') == 2, said
-        assert shop.counts(f"nightly/{DAYS[1]}") == dict.fromkeys(["a.png", "b.png", "c.png"], 1)
+        assert shop.counts(f"nightly/{DAYS[0]}") == dict.fromkeys(["a.png", "b.png", "c.png"], 1)
         assert shop.emulator.accounts()["submits"] == 3
-        assert shop.pictures(f"nightly/{DAYS[1]}") == set("abc")
+        assert shop.pictures(f"nightly/{DAYS[0]}") == set("abc")
         assert "Freeing the worker" in said
