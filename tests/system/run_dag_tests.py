@@ -40,10 +40,9 @@ DAGS = bag()
 assert not DAGS.import_errors, DAGS.import_errors
 for dag_id, conf, *days in json.loads(sys.argv[1]):
     test = DAGS.dags[dag_id].test
-    named = "logical_date" if "logical_date" in inspect.signature(test).parameters else "execution_date"  # Airflow 3, 2
-    date = {named: datetime.fromisoformat(days[0]).replace(tzinfo=UTC)} if days else {}
+    name = "logical_date" if "logical_date" in inspect.signature(test).parameters else "execution_date"  # Airflow 3, 2
+    date = {name: datetime.fromisoformat(days[0]).replace(tzinfo=UTC)} if days else {}
     run = test(run_conf=conf, **date)
-n days)))
     result = {"dag": dag_id, "state": str(getattr(run.state, "value", run.state))}
     sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()
