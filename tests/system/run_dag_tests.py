@@ -1,16 +1,13 @@
 """Runs ``dag.test()`` of DAGs in one process of their own, and prints a JSON line for each: state and XComs.
 
-Usage: ``python run_dag_tests.py '[["dag_id", {"conf": ...}], ...]'`` with Airflow's settings in the environment. A
-third entry is the day of the run, ``"2026-01-01"``.
+Usage: ``python run_dag_tests.py '[["dag_id", {"conf": ...}], ...]'`` with Airflow's settings in the environment.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, stdout=subprocess.DEVNULL)
@@ -38,11 +35,8 @@ def bag() -> Any:
 
 DAGS = bag()
 assert not DAGS.import_errors, DAGS.import_errors
-for dag_id, conf, *days in json.loads(sys.argv[1]):
-    test = DAGS.dags[dag_id].test
-    name = "logical_date" if "logical_date" in inspect.signature(test).parameters else "execution_date"  # Airflow 3, 2
-    date = {name: datetime.fromisoformat(days[0]).replace(tzinfo=UTC)} if days else {}
-    run = test(run_conf=conf, **date)
+for dag_id, conf in json.loads(sys.argv[1]):
+    run = DAGS.dags[dag_id].test(run_conf=conf)
     result = {"dag": dag_id, "state": str(getattr(run.state, "value", run.state))}
     sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()

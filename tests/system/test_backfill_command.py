@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -227,9 +226,9 @@ def test_dag_test_runs_a_day_and_the_same_day_again_for_nothing(tmp_path: Path) 
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             **shop.connections,
         }
-        runs = [["nightly", {}, DAYS[0]]] * 2
+        script = Path(__file__).parent / "run_a_day.py"
         done = subprocess.run(
-            [sys.executable, str(Path(__file__).parent / "run_dag_tests.py"), json.dumps(runs)],
+            [sys.executable, str(script), "[]", "nightly", DAYS[0], DAYS[0]],
             env=environment,
             capture_output=True,
             text=True,
@@ -237,7 +236,7 @@ def test_dag_test_runs_a_day_and_the_same_day_again_for_nothing(tmp_path: Path) 
             check=False,
         )
         said = done.stdout + done.stderr
-        assert done.stdout.count('"state": "success"') == 2, said
+        assert done.stdout.count(f'DAY ["{DAYS[0]}", "success"]') == 2, said
         assert shop.counts(f"nightly/{DAYS[0]}") == dict.fromkeys(["a.png", "b.png", "c.png"], 1)
         assert shop.emulator.accounts()["submits"] == 3
         assert shop.pictures(f"nightly/{DAYS[0]}") == set("abc")
