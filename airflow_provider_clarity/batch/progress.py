@@ -64,11 +64,14 @@ def _silent_at(image: Tracked, now: float, item_timeout: float) -> float:
 def _useful_at(image: Tracked, until: float, now: float, item_timeout: float) -> float:
     """Say when an image is of use: one that is worked on when it is done, any other when it can be tried.
 
-    What is sent, but needs more than time, is watched closely; so is a silence that is long enough for *lost*, since
-    this very try has to hear it: who left it to a trigger again would begin to listen anew each time, for ever.
+    What is sent, but needs more than time, is watched closely; so is what this try took over and did not look up yet,
+    which may be done for long; so is a silence that is long enough for *lost*, since this very try has to hear it: who
+    left it to a trigger again would begin to listen anew each time, for ever.
     """
     if not image.in_flight:
         return until
+    if image.view.response is None and image.view.look_at <= now and not image.unanswered:
+        return now
     overdue = image.view.silent_since is not None and now >= (image.attempt.last_sent_at or now) + item_timeout
     if overdue or not image.only_needs_time:
         return now
