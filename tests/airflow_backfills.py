@@ -1,7 +1,7 @@
 """Backfills as DAG runs of a real Airflow over an emulator: started, followed, counted, audited.
 
-The pictures and the audit are those of ``backfill_runs.py``; the Airflow is that of ``airflow_instance.py``. What is said
-of a run comes from Airflow's own books where it has any: its audit log, its XComs, its processes.
+The pictures and the audit are those of ``backfill_runs.py``, the Airflow is that of ``airflow_instance.py``. What is
+said of a run comes from Airflow's own books where it has any: its audit log, its XComs, its processes.
 """
 
 from __future__ import annotations
@@ -260,7 +260,10 @@ class SlotsUsed:
 def wrong_with(backfills: Backfills, ran: Ran, number: int, *, sample: int = 200) -> list[str]:
     """Compare a run of the DAG without shards with accounts and bucket; whatever is wrong, in words."""
     if ran.state != "success" or len(ran.results) != 1:
-        return [f"the run ended with {ran.state}, and {len(ran.results)} results", backfills.log(ran.dag, ran.run)[-3000:]]
+        return [
+            f"the run ended with {ran.state}, and {len(ran.results)} results",
+            backfills.log(ran.dag, ran.run)[-3000:],
+        ]
     return [*audit(backfills.emulator, {"result": ran.result}, number, sample=sample), *_unfit(ran.result)]
 
 
@@ -279,7 +282,9 @@ def wrong_with_shards(backfills: Backfills, ran: Ran, shards: int, number: int, 
         ]
 
 
-def wrong_with_another(before: Mapping[str, Any], after: Mapping[str, Any], results: Sequence[Mapping[str, Any]], done: int) -> list[str]:
+def wrong_with_another(
+    before: Mapping[str, Any], after: Mapping[str, Any], results: Sequence[Mapping[str, Any]], done: int
+) -> list[str]:
     """Compare another run over the same images with what it should be: nothing.
 
     :param before: the accounts before it
