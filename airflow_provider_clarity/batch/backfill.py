@@ -237,4 +237,5 @@ class Backfill:
         more = now if unsent < self._ahead + self._gate.wanted(in_flight, at_service) else opens
         if progress.look_at is None:
             return Progress((), (), more, more, to_submit=True)
-        return replace(progress, look_at=min(progress.look_at, more), to_submit=progress.to_submit or opens <= now)
+        soon = progress.to_submit or min(opens, more) <= now
+        return replace(progress, look_at=min(progress.look_at, more), to_submit=soon)

@@ -20,7 +20,7 @@ class Progress:
     :param useful_at: when something is expected to be done, epoch seconds
     :param sent_at: when the first of those in flight was submitted, epoch seconds
     :param silent_at: when the silence of one of those would be too long, epoch seconds
-    :param to_submit: whether a submit could leave before that
+    :param to_submit: whether a submit may leave before anything is heard of those in flight
     """
 
     in_flight: tuple[UUID, ...]
@@ -50,7 +50,7 @@ def progress_of(waits: Sequence[tuple[Tracked, float]], now: float, *, item_time
         look_at=min(until for _, until in waits),
         useful_at=min(_useful_at(image, until, now, item_timeout) for image, until in waits),
         sent_at=min((image.attempt.last_sent_at or now for image in known), default=now),
-        to_submit=any(not image.in_flight for image, _ in waits),
+        to_submit=any(not image.in_flight and until < float("inf") for image, until in waits),
         silent_at=min((_silent_at(image, now, item_timeout) for image in known), default=float("inf")),
     )
 

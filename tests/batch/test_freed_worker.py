@@ -1,4 +1,4 @@
-"""What a resumed try looks at before it frees its worker again: everything, once."""
+"""When a deferring try frees its worker: once it has looked at everything, and nothing may leave."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from seams import Kind, ScriptedClient, WatchedStore
 
 from airflow_provider_clarity.batch.drive import Paused, Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Run
+from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.runware.client import ClarityClient, PollReply
 from airflow_provider_clarity.storage.uris import GsUri
 
@@ -84,3 +85,48 @@ async def test_an_api_that_does_not_answer_is_the_triggers_to_wait_for(bench: Be
         engine.add(bench.item())
         assert await until_it_would_wait(bench, engine) is not None
         await engine.settled()
+
+
+class Narrow(OpenGate):
+    """Lets one leave when none is in flight.
+
+    :param opens: when there is room again while one is, epoch seconds
+    """
+
+    def __init__(self, opens: float) -> None:
+        self.opens = opens
+
+    def room(self, in_flight: int, at_service: int, now: float) -> int:  # noqa: ARG002
+        return max(0, 1 - in_flight)
+
+    def opens_at(self, in_flight: int, at_service: int, now: float) -> float:  # noqa: ARG002
+        return now if in_flight == 0 else self.opens
+
+
+async def test_a_full_window_frees_the_worker_though_more_is_to_be_sent(bench: Bench) -> None:
+    """Breaks if a backfill holds its worker until its last image was sent: what waits for room cannot be sent."""
+    bench.upload("raw/0.png")
+    bench.upload("raw/1.png")
+    items = [bench.item(f"raw/{n}.png", to=f"print/{n}.jpg") for n in range(2)]
+    async with bench.api(Busy) as client:
+        engine = bench.engine(client, items[0], run=MANY, gate=Narrow(float("inf")))
+        for item in items:
+            engine.add(item)
+        paused = await until_it_would_wait(bench, engine)
+        assert paused is not None
+        assert len(paused.task_uuids) == len(bench.purchases()) == 1
+
+
+async def test_a_pause_of_the_service_holds_the_worker(bench: Bench) -> None:
+    """Breaks if a worker that may send again after a while leaves: no trigger wakes it for that."""
+    bench.upload("raw/0.png")
+    bench.upload("raw/1.png")
+    items = [bench.item(f"raw/{n}.png", to=f"print/{n}.jpg") for n in range(2)]
+    gate = Narrow(time.time() + 2)
+    gate.room = lambda in_flight, at_service, now: int(in_flight == 0 or now >= gate.opens)  # type: ignore[method-assign] # noqa: ARG005
+    async with bench.api(Busy) as client:
+        engine = bench.engine(client, items[0], run=MANY, gate=gate)
+        for item in items:
+            engine.add(item)
+        assert await until_it_would_wait(bench, engine) is not None
+        assert len(bench.purchases()) == 2
