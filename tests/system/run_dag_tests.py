@@ -3,8 +3,8 @@
 Usage, with Airflow's settings in the environment: ``python run_dag_tests.py '[["dag_id", {"conf": ...}], ...]'``, or
 without arguments: then it reads a line of JSON for each run, when its tester has looked at the last one:
 ``{"dag": "dag_id", "conf": {}, "logical_date": "2026-03-01", "answer": "Approve"}``. The line that it prints is
-``RESULT {"dag", "state", "run_id", "tasks": {"task_id or task_id[map index]": state}, "xcoms": {the same: {key: value}},
-"asked": [what an approval asked]}``.
+``RESULT {"dag", "state", "run_id", "tasks": {task: state}, "xcoms": {task: {key: value}}, "asked": [what was asked]}``,
+where a task is ``task_id`` or ``task_id[map index]``.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def name_of(of: Any) -> str:
     return of.task_id if of.map_index < 0 else f"{of.task_id}[{of.map_index}]"
 
 
-def test(dag_id: str, conf: Any, logical_date: str | None = None, answer: str | None = None) -> None:
-    """Run one DAG, and print how it ended."""
+def run(dag_id: str, conf: Any, logical_date: str | None = None, answer: str | None = None) -> None:
+    """Test one DAG, and print how its run ended."""
     when = datetime.fromisoformat(logical_date).replace(tzinfo=UTC) if logical_date else None
     given = {DATE: when} if when else {}
     person = Person(answer or "")
@@ -109,14 +109,14 @@ def test(dag_id: str, conf: Any, logical_date: str | None = None, answer: str | 
     if answer:
         log.setLevel(logging.INFO)
         log.addHandler(person)
-    run = DAGS.dags[dag_id].test(run_conf=conf, **given)
+    done = DAGS.dags[dag_id].test(run_conf=conf, **given)
     log.removeHandler(person)
     result = {
         "dag": dag_id,
-        "state": text(run.state),
-        "run_id": run.run_id,
-        "tasks": {name_of(ti): text(ti.state) for ti in run.get_task_instances()},
-        "xcoms": xcoms_of(dag_id, run.run_id),
+        "state": text(done.state),
+        "run_id": done.run_id,
+        "tasks": {name_of(ti): text(ti.state) for ti in done.get_task_instances()},
+        "xcoms": xcoms_of(dag_id, done.run_id),
         "asked": person.asked,
     }
     sys.stdout.write(f"\nRESULT {json.dumps(result, default=str)}\n")
@@ -133,8 +133,8 @@ DATE = "logical_date" if hasattr(DAGS, "bundle_path") else "execution_date"
 assert not DAGS.import_errors, DAGS.import_errors
 if len(sys.argv) > 1:
     for name, configuration in json.loads(sys.argv[1]):
-        test(name, configuration)
+        run(name, configuration)
 else:
     for line in sys.stdin:
         asked = json.loads(line)
-        test(asked["dag"], asked.get("conf") or {}, asked.get("logical_date"), asked.get("answer"))
+        run(asked["dag"], asked.get("conf") or {}, asked.get("logical_date"), asked.get("answer"))
