@@ -37,7 +37,9 @@ class World:
     emulator: EmulatorProcess
 
     def backfill(self, *more: str) -> dict[str, tuple[str, str]]:
-        """Create one by the command of the page, wait until it is over; return run id and state by logical date."""
+        """Create one by the command of the page, wait for its runs; return run id and state by logical date."""
+        # Airflow notes twice a minute that one is over, and takes no other of the DAG before it
+        self._wait("select id from backfill where completed_at is null")
         command = ["backfill", "create", "--dag-id", DAG_ID, "--from-date", DAYS[0], "--to-date", DAYS[-1]]
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *command, "--max-active-runs", "2", *more],
@@ -49,10 +51,7 @@ class World:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        # Airflow notes twice a minute that one is over, and takes no other of the DAG before it
-        self.airflow.wait_until(
-            lambda: not self._rows("select id from backfill where completed_at is null"), 300, "It is not over"
-        )
+        self._wait("select id from dag_run where run_type = 'backfill' and state in ('queued', 'running')")
         found = self._rows("select logical_date, run_id, state from dag_run where run_type = 'backfill'")
         return {date[:10]: (run_id, state) for date, run_id, state in found}
 
@@ -69,6 +68,10 @@ class World:
         value: dict[str, Any] = self.airflow.xcom(DAG_ID, run_id, "upscale")
         assert value is not None, day
         return value
+
+    def _wait(self, query: str) -> None:
+        """Wait until there is no such row any more."""
+        self.airflow.wait_until(lambda: not self._rows(query), 300, f"There still is what this finds: {query}")
 
     def _rows(self, query: str) -> list[Any]:
         with closing(sqlite3.connect(self.airflow.setup.home / "airflow.db", timeout=60)) as database:

@@ -353,7 +353,7 @@ def test_a_perimeter_is_kept_without_a_key(world: World) -> None:
     assert after["submits"] == before["submits"] + 2
     assert after["uploads"] == before["uploads"]
     new = [one for uuid, one in after["purchases"].items() if uuid not in before["purchases"]]
-    assert [(one["count"], one["source"]) for one in new] == [(1, "image/png")] * 2
+    assert [(one["count"], one["source"]) for one in new] == [(1, "data:image/png")] * 2
     assert world.size("gs://print/incoming/1.jpg") == (80, 60)
     assert world.names("scratch", "clarity/staging/") == []
     assert world.names("print", "_clarity/staging/") == []
