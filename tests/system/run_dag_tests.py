@@ -91,7 +91,8 @@ def xcoms_of(dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     with create_session() as session:
         for row in session.scalars(select(Model).where(Model.dag_id == dag_id, Model.run_id == run_id)):
-            found.setdefault(name_of(row), {})[row.key] = Model.deserialize_value(row)
+            value = Model.deserialize_value(row) if DATE == "logical_date" else row.value  # Airflow 2 has read it
+            found.setdefault(name_of(row), {})[row.key] = value
     return found
 
 
