@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from inspect import Parameter, signature
 from pathlib import Path
@@ -24,7 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 EMULATOR = ROOT / "airflow_provider_clarity" / "emulator" / "README.md"
-PAGES = sorted([README, ROOT / "CHANGELOG.md", EMULATOR, *DOCS.glob("*.md")])
+HOW_TO = DOCS / "how-to"
+HOW_TOS = sorted(HOW_TO.glob("*.md"))
+PAGES = sorted([README, ROOT / "CHANGELOG.md", EMULATOR, *DOCS.glob("*.md"), *HOW_TOS])
 LARGEST_PICTURE = 250_000
 MOST_LINES = 12
 
@@ -260,3 +263,52 @@ def test_every_switch_named_for_an_unknown_is_one_of_the_emulator() -> None:
 def test_no_page_names_a_path_of_somebody_s_machine(page: Path) -> None:
     """A path that only its author has helps nobody."""
     assert not re.search(r"(?<![\w.:/])/(?:home|root|Users|work|opt|var)/", page.read_text(encoding="utf-8"))
+
+
+def example_of(page: Path) -> str:
+    """The example that a how-to is about: the first that it links to."""
+    return next(target for target, _ in links(page) if target.parent == ROOT / "dags_examples").read_text("utf-8")
+
+
+def log_lines() -> set[str]:
+    """The texts of the package, of which messages are made."""
+    files = (ROOT / "airflow_provider_clarity").rglob("*.py")
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_every_how_to_is_reached_from_the_page_of_the_operator() -> None:
+    """A how-to is looked for there, and on the page that lists them."""
+    assert len(HOW_TOS) > 1
+    assert {target for target, _ in links(HOW_TO / "README.md")} >= set(HOW_TOS) - {HOW_TO / "README.md"}
+    assert {target for target, _ in links(DOCS / "batch.md")} >= set(HOW_TOS)
+
+
+def test_every_example_for_many_images_has_a_how_to() -> None:
+    """An example without a page is found by nobody who looks for what it does."""
+    told = {target for target, _ in links(HOW_TO / "README.md")}
+    batch = [path for path in (ROOT / "dags_examples").glob("*.py") if "UpscaleBatchOperator" in path.read_text()]
+    assert batch
+    assert told >= set(batch)
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=name_of)
+def test_the_python_of_a_how_to_is_that_of_its_file(page: Path) -> None:
+    """Breaks if a reader copies what the example, which is tested, does not say any more."""
+    for text in blocks(page, "python"):
+        within = example_of(page)
+        assert any(textwrap.indent(text, indent) in within for indent in ("", "    ")), text
+
+
+@pytest.mark.parametrize("page", [page for page in HOW_TOS if page.name != "README.md"], ids=name_of)
+def test_what_a_how_to_says_of_the_log_is_what_is_logged(page: Path) -> None:
+    """Breaks if somebody who looks for the line in their log does not find it on the page."""
+    head, *told = rows(section(page, "What can go wrong"))
+    assert told
+    if head[0] == "Airflow says":  # its own words; no string of ours
+        return
+    assert head[0] == "the log says"
+    texts = log_lines()
+    for cells in told:
+        for part in _CODE.findall(cells[0]):
+            assert any(part in text for text in texts), part
