@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_clarity.demo.backfill.days import EACH, name_in_url, source_name
@@ -60,6 +60,20 @@ def account_of(told: Mapping[str, Any], days: Sequence[str], each: int = EACH) -
         billed_usd=float(told["billed_usd"]),
         foreign=sorted(set(by_source) - known),
     )
+
+
+def since(before: Account, after: Account) -> Account:
+    """Return what was sold between two looks at the accounts; ``in_flight``, ``odd`` and ``foreign`` are the later ones.
+
+    :param before: the earlier look
+    :param after: the later one, at the same days
+    """
+    days = {
+        day: replace(now, bought=now.bought - then.bought, billed_usd=now.billed_usd - then.billed_usd)
+        for day, then, now in ((day, before.days[day], now) for day, now in after.days.items())
+    }
+    submits, billed = after.submits - before.submits, after.billed_usd - before.billed_usd
+    return replace(after, days=days, submits=submits, billed_usd=billed)
 
 
 def _day(names: Sequence[str], by_source: Mapping[str, Sequence[Mapping[str, Any]]]) -> DayAccount:

@@ -12,7 +12,7 @@ from airflow_provider_clarity.demo.airflow import AirflowInstance
 from airflow_provider_clarity.demo.backfill.days import DAG_ID, TASK_ID
 from airflow_provider_clarity.demo.backfill.progress import DaySeen
 
-FEW = 6
+FEW = 8
 """Purchases in flight from which on it is worth a kill."""
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
 from airflow_provider_clarity.demo.backfill.account import Account
 from airflow_provider_clarity.demo.backfill.bill import Line, total
 from airflow_provider_clarity.demo.backfill.kill import Kill
@@ -27,29 +25,31 @@ def not_killed(kill: Kill | None, tries: Mapping[str, int]) -> list[str]:
     return []
 
 
-def not_for_nothing(before: Account, after: Account, results: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """See that the second backfill came to its end and cost nothing.
+def not_for_nothing(bill: Sequence[Line], sold: Account, each: int) -> list[str]:
+    """See that the second backfill found everything done, and cost nothing.
 
-    :param before: the service's accounts, before it
-    :param after: the same after it
-    :param results: what the task of each day returned
+    :param bill: a line a day, of the second backfill
+    :param sold: what the service sold meanwhile
+    :param each: pictures a day
     :return: what is wrong, a sentence each
     """
-    wrong = [f"{day}: the second backfill came to no result." for day, result in results.items() if result is None]
-    if (submits := after.submits - before.submits) or after.billed_usd - before.billed_usd > _MICRODOLLAR:
-        cost = dollars(after.billed_usd - before.billed_usd)
-        wrong.append(f"The second backfill submitted {submits} tasks and cost {cost}; it should have cost nothing.")
+    wrong = [
+        f"{line.day}: the second backfill found {line.done} of {each} done, and paid {dollars(line.cost_usd)}."
+        for line in bill
+        if line.done != each or line.cost_usd
+    ]
+    if sold.submits or sold.billed_usd > _MICRODOLLAR:
+        wrong.append(f"The second backfill submitted {sold.submits} tasks and cost {dollars(sold.billed_usd)}.")
     return wrong
 
 
-def story(bill: Sequence[Line], kill: Kill | None, lost_replies: int, after: Account, before: Account) -> list[str]:
+def story(bill: Sequence[Line], kill: Kill | None, lost_replies: int, again: Account) -> list[str]:
     """Tell what happened, a sentence each.
 
     :param bill: a line a day
     :param kill: the worker that was killed
     :param lost_replies: how many replies to submits were lost
-    :param after: the service's accounts at the end
-    :param before: the same before the second backfill
+    :param again: what the service sold during the second backfill
     """
     whole = total(bill)
     killed = (
@@ -58,12 +58,11 @@ def story(bill: Sequence[Line], kill: Kill | None, lost_replies: int, after: Acc
         if kill
         else "No worker was killed."
     )
-    again = f"{after.submits - before.submits} submits, {dollars(after.billed_usd - before.billed_usd)}"
     return [
         f"A real Airflow backfilled {len(bill)} days, one task a day.",
         killed,
         f"{lost_replies} reply to a submit was lost: the service was asked, and knew the tasks.",
         f"{whole.recovered} uploads were refused: the pictures were fetched from the service.",
         f"{whole.bought} purchases were made for {whole.planned} pictures, {dollars(whole.billed_usd)} in all.",
-        f"The same days were backfilled once more: {again}.",
+        f"The same days were backfilled once more: {again.submits} submits, {dollars(again.billed_usd)}.",
     ]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from airflow_provider_clarity.demo.airflow import AirflowError, AirflowInstance
 from airflow_provider_clarity.demo.arguments import Options
-from airflow_provider_clarity.demo.backfill.account import account_of
+from airflow_provider_clarity.demo.backfill.account import account_of, since
 from airflow_provider_clarity.demo.backfill.bill import Line, disagreements, lines
 from airflow_provider_clarity.demo.backfill.bill_table import bill_table
 from airflow_provider_clarity.demo.backfill.days import DAG_ID, DAYS, DESTINATION, EACH, SOURCE, source_name
@@ -110,21 +110,22 @@ def _play(airflow: AirflowInstance, emulator: Emulator, screen: Screen) -> Finis
     screen.say(f"The DAG {DAG_ID} is backfilled: {', '.join(DAYS)}, a task a day")
     killer = Killer()
     ran = run_days(airflow, emulator, screen.say, killer=killer)
-    before = account_of(emulator.accounts(), DAYS)
-    bill = lines(ran.results, ran.tries, before)
+    first = account_of(emulator.accounts(), DAYS)
+    bill = lines(ran.results, ran.tries, first)
     screen.show(f"{bill_table(bill)}\n")
     screen.say("The same days once more")
-    again = run_days(airflow, emulator, screen.say, again=True)
-    after = account_of(emulator.accounts(), DAYS)
-    print(again)
+    ran_again = run_days(airflow, emulator, screen.say, again=True)
+    again = since(first, account_of(emulator.accounts(), DAYS))
+    bill_again = lines(ran_again.results, ran_again.tries, again)
+    screen.show(bill_table(bill_again))
     fired = emulator.faults_fired()
     complaints = [
-        *disagreements(bill, before, EACH),
+        *disagreements(bill, first, EACH),
         *not_killed(killer.done, ran.tries),
         *unfired(fired),
-        *not_for_nothing(before, after, again.results),
+        *not_for_nothing(bill_again, again, EACH),
     ]
-    return Finished(bill, complaints, story(bill, killer.done, fired[-1], after, before))
+    return Finished(bill, complaints, story(bill, killer.done, fired[-1], again))
 
 
 def _write(folder: OutFolder, emulator: Emulator, drawn: Drawn, finished: Finished) -> list[str]:
