@@ -63,7 +63,7 @@ def account_of(told: Mapping[str, Any], days: Sequence[str], each: int = EACH) -
 
 
 def since(before: Account, after: Account) -> Account:
-    """Return what was sold between two looks at the accounts; ``in_flight``, ``odd`` and ``foreign`` are the later ones.
+    """Return what was sold between two looks at the accounts; all else is as at the later one.
 
     :param before: the earlier look
     :param after: the later one, at the same days

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 from airflow_provider_clarity.demo.backfill.account import Account
 from airflow_provider_clarity.demo.backfill.bill import Line, total
 from airflow_provider_clarity.demo.backfill.kill import Kill

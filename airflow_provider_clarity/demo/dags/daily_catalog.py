@@ -1,7 +1,7 @@
 """Upscale the pictures of each day: those that lie under ``gs://raw/catalog/<day>/``, in one task a day.
 
 Written as a user would write it. Unusual is only that everything happens within seconds: a worker is freed for a wait
-of two, and a retry follows after one.
+of four, and a retry follows after one.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ with DAG(
         retries=3,
         retry_delay=timedelta(seconds=1),
         deferrable=True,
-        defer_after=2,
+        defer_after=4,
     )
