@@ -126,7 +126,8 @@ class RestApi:
         """Close what is over: Airflow notices by itself only twice a minute, and takes no new one before."""
         for one in self._call("GET", f"/backfills?dag_id={quote(dag_id)}")["backfills"]:
             if one["completed_at"] is None:
-                self._call("PUT", f"/backfills/{one['id']}/cancel")
+                with suppress(AirflowApiError):  # closed by Airflow since we asked
+                    self._call("PUT", f"/backfills/{one['id']}/cancel")
 
     @staticmethod
     def _run(dag_id: str, run_id: str) -> str:

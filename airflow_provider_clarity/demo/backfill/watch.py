@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_clarity.demo.airflow import AirflowInstance
+from airflow_provider_clarity.demo.airflow_api import AirflowTask
 from airflow_provider_clarity.demo.backfill.account import account_of
 from airflow_provider_clarity.demo.backfill.days import DAG_ID, DAYS, DESTINATION, EACH, TASK_ID, prefix
 from airflow_provider_clarity.demo.backfill.kill import Killer
@@ -94,5 +95,5 @@ def look(airflow: AirflowInstance, emulator: Emulator, runs: Mapping[str, str]) 
     ]
 
 
-def _tasks(airflow: AirflowInstance, runs: Mapping[str, str]) -> dict[str, Any]:
+def _tasks(airflow: AirflowInstance, runs: Mapping[str, str]) -> dict[str, AirflowTask]:
     return {day: task for day, run_id in runs.items() for task in airflow.task_instances(DAG_ID, run_id)}
