@@ -14,17 +14,18 @@ from airflow_provider_clarity.demo.arguments import Options
 from airflow_provider_clarity.demo.backfill.account import account_of, since
 from airflow_provider_clarity.demo.backfill.bill import Line, disagreements, lines
 from airflow_provider_clarity.demo.backfill.bill_table import bill_table
-from airflow_provider_clarity.demo.backfill.days import DAG_ID, DAYS, DESTINATION, EACH, SOURCE, source_name
+from airflow_provider_clarity.demo.backfill.days import DAG_ID, DAYS, DESTINATION, EACH, SOURCE, TASK_ID, source_name
 from airflow_provider_clarity.demo.backfill.drawing import draw, encoded
 from airflow_provider_clarity.demo.backfill.faults import FAULTS, unfired
 from airflow_provider_clarity.demo.backfill.gather import gather, sheet
 from airflow_provider_clarity.demo.backfill.kill import Killer
 from airflow_provider_clarity.demo.backfill.page import page
 from airflow_provider_clarity.demo.backfill.promises import not_for_nothing, not_killed, story
-from airflow_provider_clarity.demo.backfill.watch import run_days
+from airflow_provider_clarity.demo.backfill.watch import Ran, run_days
 from airflow_provider_clarity.demo.emulator import Emulator
-from airflow_provider_clarity.demo.failure import COULD_NOT_START, NOT_DELIVERED, DemoError
+from airflow_provider_clarity.demo.failure import COULD_NOT_START, NOT_DELIVERED, DemoError, last_lines
 from airflow_provider_clarity.demo.folder import OutFolder
+from airflow_provider_clarity.demo.logs import task_log
 from airflow_provider_clarity.demo.page import PAGE
 from airflow_provider_clarity.demo.screen import Screen
 from airflow_provider_clarity.demo.stage import BROKEN, make_home, start_airflow, stay
@@ -120,12 +121,19 @@ def _play(airflow: AirflowInstance, emulator: Emulator, screen: Screen) -> Finis
     screen.show(bill_table(bill_again))
     fired = emulator.faults_fired()
     complaints = [
+        *_without_result(airflow, ran),
         *disagreements(bill, first, EACH),
         *not_killed(killer.done, ran.tries),
         *unfired(fired),
         *not_for_nothing(bill_again, again, EACH),
     ]
     return Finished(bill, complaints, story(bill, killer.done, fired[-1], again))
+
+
+def _without_result(airflow: AirflowInstance, ran: Ran) -> list[str]:
+    """Say of each task that returned nothing what it logged last."""
+    logs = {day: task_log(airflow.logs_dir, ran.runs[day], TASK_ID) for day, one in ran.results.items() if one is None}
+    return [f"The task of {day} came to no result. Its log ends so:\n{last_lines(log)}" for day, log in logs.items()]
 
 
 def _write(folder: OutFolder, emulator: Emulator, drawn: Drawn, finished: Finished) -> list[str]:
