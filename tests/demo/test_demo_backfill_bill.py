@@ -16,7 +16,7 @@ from airflow_provider_clarity.demo.backfill.kill import Kill
 from airflow_provider_clarity.demo.backfill.page import page
 from airflow_provider_clarity.demo.backfill.promises import not_for_nothing, not_killed, story
 
-KILL = Kill(DAYS[0], 7, 12)
+KILL = Kill(DAYS[0], 7, 12, tries=2)
 AGAIN: dict[str, Any] = {"delivered": 0, "recovered": 0, "done": 2, "cost_usd": 0.0}
 
 
@@ -116,9 +116,9 @@ def test_a_second_backfill_that_submits_or_pays_is_noticed() -> None:
 
 def test_a_kill_that_did_not_happen_or_did_not_matter_is_noticed() -> None:
     """Without it the demo would show less than it says."""
-    assert not_killed(KILL, {DAYS[0]: 2}) == []
+    assert not_killed(KILL, {DAYS[0]: 3}) == []
     assert "No worker was killed" in not_killed(None, {DAYS[0]: 1})[0]
-    assert "did not need another try" in not_killed(KILL, {DAYS[0]: 1})[0]
+    assert "did not need another try" in not_killed(KILL, {DAYS[0]: 2})[0]
 
 
 def test_a_fault_that_did_not_happen_is_noticed() -> None:

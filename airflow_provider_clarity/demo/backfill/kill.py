@@ -23,11 +23,13 @@ class Kill:
     :param day: whose it was
     :param pid: of the process
     :param in_flight: how many purchases were
+    :param tries: the number of its try
     """
 
     day: str
     pid: int
     in_flight: int
+    tries: int = 1
 
 
 def victim(seen: Sequence[DaySeen]) -> DaySeen | None:
@@ -59,7 +61,7 @@ class Killer:
         for pid in airflow.task_pids(DAG_ID, runs[chosen.day], TASK_ID)[:1]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-                self.done = Kill(chosen.day, pid, chosen.in_flight)
+                self.done = Kill(chosen.day, pid, chosen.in_flight, chosen.tries)
                 return (
                     f"{chosen.day}  SIGKILL to its worker, process {pid}, with {chosen.in_flight} purchases in flight"
                 )

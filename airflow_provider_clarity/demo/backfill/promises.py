@@ -21,7 +21,7 @@ def not_killed(kill: Kill | None, tries: Mapping[str, int]) -> list[str]:
     """
     if kill is None:
         return ["No worker was killed: none was met at work with enough purchases in flight."]
-    if tries[kill.day] < 2:  # noqa: PLR2004 - the first one died
+    if tries[kill.day] <= kill.tries:
         return [f"The worker of {kill.day} was killed, but its day did not need another try."]
     return []
 
