@@ -139,7 +139,7 @@ def test_the_dag_of_the_readme_is_a_dag() -> None:
     dag = namespace["dag"]
     assert isinstance(dag, DAG)
     (task,) = dag.tasks
-    assert isinstance(task, UpscaleOperator)
+    assert isinstance(task, UpscaleBatchOperator)
     assert task.retries, "a try that ended early is taken up by a retry"
     assert len(readme_dag().splitlines()) <= MOST_LINES
 

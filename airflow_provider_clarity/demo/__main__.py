@@ -1,6 +1,7 @@
-"""``clarity-demo``: six photographs upscaled by a real Airflow on this machine, with nothing but this command.
+"""``clarity-demo``: pictures upscaled by a real Airflow on this machine, with nothing but this command.
 
-Exit codes: 0 all pictures are delivered and checked, 1 they are not, or it was interrupted, 2 it could not start.
+Exit codes: 0 all pictures are delivered and checked (and the bill of a backfill agrees), 1 they are not, or it was
+interrupted, 2 it could not start.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         _require()
-        from airflow_provider_clarity.demo.show import show  # noqa: PLC0415  # what it needs may not be installed
+        # What they need may not be installed.
+        from airflow_provider_clarity.demo.backfill.show import show_backfill  # noqa: PLC0415
+        from airflow_provider_clarity.demo.show import show  # noqa: PLC0415
 
-        return show(options, Screen())
+        return (show_backfill if options.backfill else show)(options, Screen())
     except DemoError as error:
         sys.stderr.write(f"\nclarity-demo: {error}\n")
         return error.code

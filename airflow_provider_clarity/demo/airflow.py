@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -178,6 +178,20 @@ class AirflowInstance:
         name = run_id or f"manual__{uuid.uuid4().hex[:12]}"
         self.api.trigger(dag_id, name, conf or {})
         return name
+
+    def backfill(self, dag_id: str, days: Sequence[str], *, again: bool = False) -> dict[str, str]:
+        """Run a daily DAG for days of the past, as soon as the DAG has been read.
+
+        :param dag_id: the DAG
+        :param days: such as ``2026-01-01``, without a gap
+        :param again: whether runs that have ended are cleared and run once more
+        :return: the run ids by day
+        :raises AirflowError: no run appears for one of the days
+        """
+        self.wait_for_dag(dag_id)
+        self.api.backfill(dag_id, days, again=again)
+        self.wait_until(lambda: set(days) <= set(self.api.runs(dag_id)), 60, "The backfill has not begun")
+        return {day: run_id for day, run_id in self.api.runs(dag_id).items() if day in days}
 
     def wait(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """Wait until a run has ended.

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from airflow.api.common.trigger_dag import trigger_dag
@@ -49,11 +50,30 @@ def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
     trigger_dag(dag_id=dag_id, run_id=run_id, conf=conf, replace_microseconds=False)
 
 
+def backfill(dag_id: str, dates: list[str], again: bool) -> None:  # noqa: FBT001  # by keyword, out of JSON
+    """Start a run for each date, or clear those that are there."""
+    for date in map(datetime.fromisoformat, dates):
+        if again:
+            _clear(dag_id, date)
+        else:
+            trigger_dag(dag_id=dag_id, run_id=f"backfill_{date:%Y-%m-%d}", execution_date=date)
+
+
+def runs(dag_id: str) -> dict[str, str]:
+    """Return the ids of a daily DAG's runs by day."""
+    with create_session() as session:
+        return {f"{one.logical_date:%Y-%m-%d}": one.run_id for one in DagRun.find(dag_id=dag_id, session=session)}
+
+
 def clear(dag_id: str, run_id: str) -> None:
     """Clear all tasks of a run, as the REST API of 2.11 does."""
     with create_session() as session:
         run = _run(session, dag_id, run_id)
         date = run.logical_date
+    _clear(dag_id, date)
+
+
+def _clear(dag_id: str, date: datetime) -> None:
     DagBag(read_dags_from_db=True).get_dag(dag_id).clear(start_date=date, end_date=date, only_failed=False)
 
 
@@ -92,7 +112,8 @@ def _run(session, dag_id: str, run_id: str) -> DagRun:  # noqa: ANN001
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    one.__name__: one for one in (healthy, has_dag, import_errors, trigger, clear, run_state, tasks, xcom)
+    one.__name__: one
+    for one in (healthy, has_dag, import_errors, trigger, backfill, runs, clear, run_state, tasks, xcom)
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -78,6 +78,23 @@ class RestApi:
         """Clear all tasks of a run, so that they run again."""
         self._call("POST", f"{self._run(dag_id, run_id)}/clear", {"dry_run": False, "only_failed": False})
 
+    def backfill(self, dag_id: str, days: Sequence[str], *, again: bool) -> None:
+        """Create a backfill, all its runs at once; one that has no more to do is closed before."""
+        self._close_backfills(dag_id)
+        body = {
+            "dag_id": dag_id,
+            "from_date": _midnight(min(days)),
+            "to_date": _midnight(max(days)),
+            "reprocess_behavior": "completed" if again else "none",
+            "max_active_runs": len(days),
+        }
+        self._call("POST", "/backfills", body)
+
+    def runs(self, dag_id: str) -> dict[str, str]:
+        """Return the ids of a daily DAG's runs by day."""
+        found = self._call("GET", f"/dags/{quote(dag_id)}/dagRuns?limit=100")["dag_runs"]
+        return {one["logical_date"][:10]: one["dag_run_id"] for one in found if one["logical_date"]}
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self._call("GET", self._run(dag_id, run_id))["state"])
@@ -104,6 +121,13 @@ class RestApi:
     def close(self) -> None:
         """Let go of the sockets."""
         self._http.close()
+
+    def _close_backfills(self, dag_id: str) -> None:
+        """Close what is over: Airflow notices by itself only twice a minute, and takes no new one before."""
+        for one in self._call("GET", f"/backfills?dag_id={quote(dag_id)}")["backfills"]:
+            if one["completed_at"] is None:
+                with suppress(AirflowApiError):  # closed by Airflow since we asked
+                    self._call("PUT", f"/backfills/{one['id']}/cancel")
 
     @staticmethod
     def _run(dag_id: str, run_id: str) -> str:
@@ -157,6 +181,14 @@ class HelperApi:
         """Clear all tasks of a run, so that they run again."""
         self._ask("clear", dag_id=dag_id, run_id=run_id)
 
+    def backfill(self, dag_id: str, days: Sequence[str], *, again: bool) -> None:
+        """Start or clear the runs of these days: 2.11 itself backfills in the foreground of a command."""
+        self._ask("backfill", dag_id=dag_id, dates=[_midnight(day) for day in days], again=again)
+
+    def runs(self, dag_id: str) -> dict[str, str]:
+        """Return the ids of a daily DAG's runs by day."""
+        return dict(self._ask("runs", dag_id=dag_id))
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run."""
         return str(self._ask("run_state", dag_id=dag_id, run_id=run_id))
@@ -203,6 +235,10 @@ def web_answers(url: str) -> bool:
         return httpx.get(f"{url}/health", timeout=10, trust_env=False).is_success
     except httpx.TransportError:
         return False
+
+
+def _midnight(day: str) -> str:
+    return f"{day}T00:00:00+00:00"
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

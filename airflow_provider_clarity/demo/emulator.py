@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import select
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,12 +30,14 @@ class Emulator:
     :param folder: a temporary folder, for its key and its log
     :param service_time: seconds that a task takes
     :param buckets: those that exist from the start
+    :param slots: how many tasks run at the same time; the emulator's own number where it is left out
     """
 
-    def __init__(self, folder: Path, *, service_time: float, buckets: Iterable[str]) -> None:
+    def __init__(self, folder: Path, *, service_time: float, buckets: Iterable[str], slots: int | None = None) -> None:
         self._folder = folder
         self._arguments = ["--service-time", str(service_time), "--key-file", str(folder / "service-account.json")]
         self._arguments += [part for name in buckets for part in ("--bucket", name)]
+        self._arguments += [] if slots is None else ["--slots", str(slots)]
         self._process: subprocess.Popen[str] | None = None
         self._reaper: Reaper | None = None
         self._http = httpx.Client(timeout=60, trust_env=False)
@@ -70,6 +72,10 @@ class Emulator:
         """Where a person reads what was asked and bought."""
         return f"{self._says['runware_url'].removesuffix('/v1')}/_emulator/accounts"
 
+    @property
+    def _faults_url(self) -> str:
+        return f"{self._says['runware_url'].removesuffix('/v1')}/_emulator/faults"
+
     def bucket_url(self, bucket: str) -> str:
         """Return where a person reads what is in a bucket.
 
@@ -79,12 +85,36 @@ class Emulator:
 
     def purchases(self) -> dict[str, dict[str, Any]]:
         """Return all purchases by task UUID: ``count``, ``cost``, ``status`` and ``source``, the name of a file."""
-        reply = self._http.get(self.accounts_url).raise_for_status()
-        bought: dict[str, dict[str, Any]] = reply.json()["purchases"]
+        bought: dict[str, dict[str, Any]] = self.accounts()["purchases"]
         return {
             uuid: one | {"source": unquote(urlsplit(str(one["source"])).path).rpartition("/")[2]}
             for uuid, one in bought.items()
         }
+
+    def accounts(self) -> dict[str, Any]:
+        """Return what was asked and bought, as the emulator's README describes it."""
+        found: dict[str, Any] = self._http.get(self.accounts_url).raise_for_status().json()
+        return found
+
+    def break_on_purpose(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        """Ask for faults, as the emulator's README describes them.
+
+        :param faults: which
+        """
+        self._http.post(self._faults_url, json=list(faults)).raise_for_status()
+
+    def faults_fired(self) -> list[int]:
+        """Return how often each fault has fired."""
+        return [int(one["fired"]) for one in self._http.get(self._faults_url).raise_for_status().json()]
+
+    def names(self, bucket: str, prefix: str) -> list[str]:
+        """List the objects under a prefix, a thousand at most.
+
+        :param bucket: its name
+        :param prefix: of their names
+        """
+        page = self._http.get(self.bucket_url(bucket), params={"prefix": prefix}).raise_for_status().json()
+        return [str(one["name"]) for one in page.get("items", ())]
 
     def upload(self, bucket: str, path: Path) -> str:
         """Put a file into a bucket.
@@ -93,10 +123,19 @@ class Emulator:
         :param path: of the file
         :return: its ``gs://`` URI
         """
+        return self.put(bucket, path.name, path.read_bytes())
+
+    def put(self, bucket: str, name: str, content: bytes) -> str:
+        """Make an object.
+
+        :param bucket: where
+        :param name: of the object
+        :param content: of the object
+        :return: its ``gs://`` URI
+        """
         url = f"{self._says['storage_url']}/upload/storage/v1/b/{bucket}/o"
-        content = path.read_bytes()
-        self._http.post(url, params={"uploadType": "media", "name": path.name}, content=content).raise_for_status()
-        return f"gs://{bucket}/{path.name}"
+        self._http.post(url, params={"uploadType": "media", "name": name}, content=content).raise_for_status()
+        return f"gs://{bucket}/{name}"
 
     def download(self, uri: str) -> bytes:
         """Get a file out of a bucket.

@@ -24,15 +24,16 @@ def fired_triggers(logs: Path, run_id: str, task_id: str) -> set[int]:
     }
 
 
-def task_log(logs: Path, run_id: str, task_id: str, map_index: int) -> str:
-    """Return what the last try of a mapped task logged, a message a line.
+def task_log(logs: Path, run_id: str, task_id: str, map_index: int | None = None) -> str:
+    """Return what the last try of a task logged, a message a line.
 
     :param logs: the folder of all task logs
     :param run_id: the run
-    :param task_id: the mapped task
-    :param map_index: its map index
+    :param task_id: the task
+    :param map_index: its map index; none where it is not mapped
     """
-    tries = sorted(logs.glob(f"*/run_id={run_id}/task_id={task_id}/map_index={map_index}/attempt=*.log"), key=_attempt)
+    mapped = "" if map_index is None else f"map_index={map_index}/"
+    tries = sorted(logs.glob(f"*/run_id={run_id}/task_id={task_id}/{mapped}attempt=*.log"), key=_attempt)
     if not tries:
         return "it has no log"
     messages = map(_message, tries[-1].read_text(encoding="utf-8", errors="replace").splitlines())

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 
 from airflow_provider_clarity.demo.airflow import AirflowError, AirflowInstance
-from airflow_provider_clarity.demo.airflow_api import AirflowApiError
 from airflow_provider_clarity.demo.arguments import Options
 from airflow_provider_clarity.demo.emulator import Emulator
-from airflow_provider_clarity.demo.environment import undisturbed
 from airflow_provider_clarity.demo.failure import COULD_NOT_START, NOT_DELIVERED, DemoError
 from airflow_provider_clarity.demo.folder import OutFolder
 from airflow_provider_clarity.demo.harvest import Harvest, harvest, picture_name
 from airflow_provider_clarity.demo.page import PAGE, page
 from airflow_provider_clarity.demo.photographs import Photograph, find_dag, find_photographs
 from airflow_provider_clarity.demo.screen import Screen
+from airflow_provider_clarity.demo.stage import BROKEN, make_home, start_airflow, stay
 from airflow_provider_clarity.demo.table import dollars, table
 from airflow_provider_clarity.demo.watch import DAG_ID, DESTINATION, run_example
 
@@ -32,7 +26,6 @@ SERVICE_SECONDS = 15.0
 and long enough that no trigger fires while Airflow 3.3 is still busy with the deferral, which can end the try early."""
 
 _SOURCE = "raw"
-_BROKEN = (AirflowError, AirflowApiError, httpx.HTTPError, OSError)
 
 
 def show(options: Options, screen: Screen) -> int:
@@ -63,9 +56,7 @@ def _run(
     dag: Path,
     folder: OutFolder,
 ) -> int:
-    home = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="clarity-demo-", ignore_cleanup_errors=True)))
-    _use(undisturbed(os.environ, home))
-    started.callback(screen.say, "Everything that was started is stopped")
+    home = make_home(started, screen)
     emulator, airflow, sources = _start(started, screen, home, dag, photographs, ui=options.keep)
     started.callback(screen.say, "Stopping")
     try:
@@ -74,22 +65,17 @@ def _run(
         if repeated := progress.told("tried again"):
             screen.say(f"{len(repeated)} of the tasks needed another try; nothing was bought twice")
         _finish(folder, photographs, came, screen)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DemoError(f"The run came to no end. {error}", NOT_DELIVERED) from None
     if options.keep:
-        _stay(screen, airflow, emulator, run_id)
+        page_of_run = f"dags/{DAG_ID}/runs/{run_id}" if airflow.setup.is_3 else f"dags/{DAG_ID}/grid"
+        stay(screen, airflow, page_of_run, emulator, DESTINATION)
     return NOT_DELIVERED if came.complaints else 0
 
 
 def _wanted(photographs: Sequence[Photograph]) -> dict[str, Path | None]:
     copies: dict[str, Path | None] = {one.name: one.path for one in photographs}
     return copies | {picture_name(one): None for one in photographs} | {PAGE: None}
-
-
-def _use(environment: dict[str, str]) -> None:
-    """Change this process's own environment: all that it starts inherits it."""
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def _start(
@@ -102,16 +88,9 @@ def _start(
         screen.say(f"The emulator of Runware and Cloud Storage is up; a picture takes it {SERVICE_SECONDS:g} s")
         sources = [_upload(emulator, one) for one in photographs]
         screen.say(f"Uploaded {len(sources)} photographs to gs://{_SOURCE}/")
-        screen.say(f"Starting Airflow {version('apache-airflow')} in a temporary home")
-        dags = home / "dags"
-        dags.mkdir()
-        shutil.copy(dag, dags)
-        airflow_home = home / "airflow"
-        airflow_home.mkdir()
-        airflow = started.enter_context(AirflowInstance(airflow_home, dags, env=emulator.environment, ui=ui))
-    except _BROKEN as error:
+        airflow = start_airflow(started, screen, home, dag, emulator.environment, ui=ui)
+    except BROKEN as error:
         raise DemoError(f"The demo could not start. Nothing is left running. {error}", COULD_NOT_START) from None
-    screen.say("Airflow is up: scheduler, triggerer and the rest")
     return emulator, airflow, sources
 
 
@@ -140,21 +119,3 @@ def _finish(folder: OutFolder, photographs: Sequence[Photograph], came: Harvest,
         else "Not all is as promised:\n" + "\n".join(came.complaints)
     )
     screen.show(f"Look at: {written.as_uri()}")
-
-
-def _stay(screen: Screen, airflow: AirflowInstance, emulator: Emulator, run_id: str) -> None:
-    """Leave everything running until Ctrl-C."""
-    user, password = airflow.login
-    path = f"dags/{DAG_ID}/runs/{run_id}" if airflow.setup.is_3 else f"dags/{DAG_ID}/grid"
-    screen.show(
-        f"Airflow stays until Ctrl-C:\n"
-        f"  Airflow   {airflow.url}/{path}\n"
-        f"  user      {user}\n"
-        f"  password  {password}\n"
-        f"  bucket    {emulator.bucket_url(DESTINATION)}?delimiter=/\n"
-        f"  accounts  {emulator.accounts_url}"
-    )
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        screen.show("")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_clarity.demo.photographs import Photograph
 
 _HEAD = ("image", "before", "after", "where it is", "cost", "seconds")
-_RIGHT = frozenset((1, 2, 4, 5))
+_RIGHT = (1, 2, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,18 @@ def table(photographs: Sequence[Photograph], deliveries: Sequence[Delivery]) -> 
     :param deliveries: those that came
     """
     by_name = {one.photograph.name: one for one in deliveries}
-    rows = [_HEAD, *(_row(one, by_name.get(one.name)) for one in photographs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = [_line(row, widths) for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return "\n".join(aligned([_HEAD, *(_row(one, by_name.get(one.name)) for one in photographs)], right=_RIGHT))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Collection[int]) -> list[str]:
+    """Lay out rows as lines, with a rule below the head.
+
+    :param rows: the head, then the others
+    :param right: the columns that end at the right, such as numbers
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths, right) for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 
 
 def pixels(size: tuple[int, int]) -> str:
@@ -71,9 +79,9 @@ def _row(photograph: Photograph, delivery: Delivery | None) -> tuple[str, ...]:
     return photograph.name, before, after, delivery.uri, dollars(delivery.cost_usd), f"{delivery.seconds:.1f}"
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
     cells = [
-        cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+        cell.rjust(width) if column in right else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()

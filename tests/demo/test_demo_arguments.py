@@ -20,6 +20,20 @@ def test_all_options_are_read() -> None:
     assert parse(["--keep", "--out", "there", "--images", "mine"]) == Options(True, Path("there"), Path("mine"))
 
 
+def test_a_backfill_has_a_folder_of_its_own() -> None:
+    """Else one form of the demo would take away what the other wrote."""
+    assert parse(["--backfill"]) == Options(keep=False, out=Path("pictures/backfill"), images=None, backfill=True)
+    assert parse(["--backfill", "--out", "there"]).out == Path("there")
+
+
+def test_a_backfill_of_photographs_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """They would be left out without a word."""
+    with pytest.raises(SystemExit) as end:
+        parse(["--backfill", "--images", "mine"])
+    assert end.value.code == 2
+    assert "--images" in capsys.readouterr().err
+
+
 def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     """2 is "could not start"; 1 would be read as a broken run."""
     with pytest.raises(SystemExit) as end:

@@ -116,6 +116,14 @@ def test_the_log_of_a_failed_task_is_that_of_its_last_try(tmp_path: Path) -> Non
     assert task_log(tmp_path, "r", "upscale", 1) == "it has no log"
 
 
+def test_the_log_of_a_task_that_is_not_mapped_is_found_too(tmp_path: Path) -> None:
+    """It lies a folder higher; a day that failed is told with it."""
+    folder = tmp_path / "dag_id=d" / "run_id=r" / "task_id=upscale"
+    folder.mkdir(parents=True)
+    (folder / "attempt=1.log").write_text("the service said no")
+    assert task_log(tmp_path, "r", "upscale") == "the service said no"
+
+
 class Delivering:
     """What ``harvest`` asks of Airflow and of the emulator: the first image is delivered, the second is not."""
 

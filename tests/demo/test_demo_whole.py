@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from airflow_instance import processes_in
+from demo_process import demo, short_folder, traces
 from PIL import Image
 
 pytestmark = pytest.mark.system
@@ -31,32 +26,9 @@ SIX = {
 
 @pytest.fixture
 def room() -> Iterator[Path]:
-    """A folder with a short path, as a fresh machine has it; that of ``tmp_path`` is too long for Unix sockets."""
-    with tempfile.TemporaryDirectory(prefix="room-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-@contextmanager
-def demo(folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the demo in a folder that is its current directory, its home and its place for temporary files."""
-    environment = os.environ | {"HOME": str(folder), "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"} | variables
-    with subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_clarity.demo"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def traces(folder: Path) -> tuple[list[int], list[Path]]:
-    """List what runs in a folder, and the temporary homes in it."""
-    return processes_in(folder), list(folder.glob("clarity-*"))
+    """All the world of a demo."""
+    with short_folder() as folder:
+        yield folder
 
 
 def test_one_command_delivers_six_pictures_and_leaves_nothing_running(room: Path) -> None:
