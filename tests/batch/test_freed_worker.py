@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import Any, Literal
 
-from bench import BRISK, Bench
+from bench import Bench
 from seams import Kind, ScriptedClient, WatchedStore
 
 from airflow_provider_clarity.batch.drive import Paused, Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Run
+from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.runware.client import ClarityClient, PollReply
 from airflow_provider_clarity.storage.uris import GsUri
@@ -30,6 +30,12 @@ class Busy(ScriptedClient):
 async def until_it_would_wait(bench: Bench, engine: Engine) -> Paused | None:
     """Drive an engine as a deferring operator does."""
     return await drive(engine, deadline=time.time() + 30, defer_after=0, stopper=Stopper(), log=bench.log)
+
+
+class HalfASecond(OpenGate):
+    """Looks are apart, as in a backfill."""
+
+    beat = 0.5
 
 
 async def test_a_resumed_try_looks_at_every_image_before_it_frees_its_worker_again(bench: Bench) -> None:
@@ -63,7 +69,7 @@ async def test_a_resumed_try_looks_at_every_image_before_it_frees_its_worker_aga
 
     async with bench.api(Telling) as client:
         engine = bench.engine(client, items[0], run=MANY, store=WatchedStore(bench.client, before))
-        engine._work.pace = replace(BRISK, look_apart=0.5)
+        engine._work.gate = HalfASecond()
         for item in items:
             engine.add(item)
         assert await until_it_would_wait(bench, engine) is None
@@ -92,6 +98,8 @@ class Narrow(OpenGate):
 
     :param opens: when there is room again while one is, epoch seconds
     """
+
+    beat = 0.0
 
     def __init__(self, opens: float) -> None:
         self.opens = opens
