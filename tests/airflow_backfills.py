@@ -237,15 +237,20 @@ class SlotsUsed:
         self._emulator, self._slots, self._number, self._warm_up = emulator, slots, number, warm_up
         self._seen: list[tuple[float, int, float]] = []
 
-    def __call__(self, look: Look) -> None:
-        """Ask the emulator; not often, for its answer names every purchase."""
-        begun = bool(self._seen) and self._seen[-1][1] > 0
-        if self._seen and look.at < self._seen[-1][0] + (10.0 if begun else 2.0):
-            return
-        if begun and self._seen[-1][1] >= self._number:
-            return
+    @property
+    def submits(self) -> int:
+        """How many tasks were submitted when it was last asked."""
+        return self._seen[-1][1] if self._seen else 0
+
+    def __call__(self, look: Look) -> bool:
+        """Ask the emulator, not often, for its answer names every purchase; whether it was asked."""
+        if self._seen and look.at < self._seen[-1][0] + (10.0 if self.submits else 2.0):
+            return False
+        if self.submits >= self._number:
+            return False
         accounts = self._emulator.accounts()
         self._seen.append((time.monotonic(), accounts["submits"], accounts["slot_seconds"]))
+        return True
 
     def share(self) -> float:
         """Return the share of the slots in use, from the warm-up to the last submit; 0 where nothing was seen of it."""

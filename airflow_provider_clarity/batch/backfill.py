@@ -117,7 +117,7 @@ class Backfill:
         )
 
     async def settled(self) -> None:
-        """Wait for what is under way, and write down what came of it.
+        """Wait for what is under way, and write down what came of it and what was learned.
 
         :raises ClarityError: the first error that came of it
         """
@@ -125,6 +125,7 @@ class Backfill:
             await self._engine.settled()
         finally:
             await self._collect()
+            self._learn()
             await asyncio.to_thread(self._journal.append)
 
     async def step(self) -> Progress:
@@ -198,6 +199,10 @@ class Backfill:
             del self._taken[row.position]
             if not await self._retake(image, row):
                 await asyncio.to_thread(self._ledger.settle, image, dict(row.extra))
+        self._learn()
+
+    def _learn(self) -> None:
+        """Note what is known of the service's capacity."""
         self._journal.buffer(Learned(name=WINDOW, value=self._gate.window.to_json()))
 
     async def _retake(self, image: Tracked, row: PlanRow) -> bool:

@@ -6,12 +6,14 @@ import threading
 import time
 from typing import Any, Literal
 
+import pytest
+import shop
 from bench import Bench
 from seams import Kind, ScriptedClient, WatchedStore
 
+from airflow_provider_clarity.batch.backfill import WINDOW, Backfill
 from airflow_provider_clarity.batch.drive import Paused, Stopper, drive
 from airflow_provider_clarity.batch.engine import Engine, Run
-from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.batch.gate import OpenGate
 from airflow_provider_clarity.runware.client import ClarityClient, PollReply
 from airflow_provider_clarity.storage.uris import GsUri
@@ -138,3 +140,27 @@ async def test_a_pause_of_the_service_holds_the_worker(bench: Bench) -> None:
             engine.add(item)
         assert await until_it_would_wait(bench, engine) is not None
         assert len(bench.purchases()) == 2
+
+
+async def test_what_was_learned_of_the_capacity_outlives_a_deferral(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Breaks if the window is only written down where an image ends: a probe that was taken would be forgotten."""
+    store = shop.Shop(bench)
+    store.fill(6)
+    seen: list[tuple[Any, Any]] = []
+
+    class Deferred(Exception):  # noqa: N818 - it ends the try, as Airflow's own does
+        pass
+
+    async def deferring(backfill: Backfill, **how: Any) -> None:
+        assert await drive(backfill, **how | {"defer_after": 0}) is not None
+        await backfill.settled()
+        seen.append((backfill._journal.state.learned.get(WINDOW), backfill._gate.window.to_json()))
+        raise Deferred
+
+    monkeypatch.setattr(shop, "drive", deferring)
+    with pytest.raises(Deferred):
+        await store.run(client=Busy)
+    ((written, known),) = seen
+    assert written == known
