@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,7 @@ def example_of(page: Path) -> str:
     return next(target for target, _ in links(page) if target.parent == ROOT / "dags_examples").read_text("utf-8")
 
 
+@cache
 def log_lines() -> set[str]:
     """The texts of the package, of which messages are made."""
     files = (ROOT / "airflow_provider_clarity").rglob("*.py")
