@@ -1,8 +1,8 @@
 """Upscale the pictures of each day: those that lie under ``gs://raw/catalog/<day>/``, in one task a day.
 
 Written as a user would write it. Unusual is only that everything happens within seconds: a worker is freed for a wait
-of two, and a retry follows after one. Deferrals that short meet a race of Airflow 3.3, which then ends the try; the next
-one goes on and pays nothing, and there are enough of them.
+of two, and a retry follows after one. Deferrals that short meet a race of Airflow 3.3, which then ends the try; the
+next one goes on and pays nothing, and there are enough of them.
 """
 
 from __future__ import annotations
