@@ -70,7 +70,8 @@ def clear(dag_id: str, run_id: str) -> None:
     with create_session() as session:
         run = _run(session, dag_id, run_id)
         date = run.logical_date
-    _clear(dag_id, date)
+    if date is not None:  # 3.x knows runs without one
+        _clear(dag_id, date)
 
 
 def _clear(dag_id: str, date: datetime) -> None:

@@ -31,8 +31,9 @@ from airflow_provider_clarity.demo.screen import Screen
 from airflow_provider_clarity.demo.stage import BROKEN, make_home, start_airflow, stay
 
 SERVICE_SECONDS = 8.0
-"""How long the emulator works on a picture: well above the DAG's ``defer_after`` of 2 s, so that tasks are deferred;
-and long enough that no trigger fires while Airflow 3.3 is still busy with the deferral, which can end the try early."""
+"""How long the emulator works on a picture: well above the DAG's ``defer_after`` of 2 s, so that its tasks are
+deferred; and long enough that no trigger fires while Airflow 3.3 is still busy with the deferral, which can end the try
+early."""
 SLOTS = 64
 """Enough that the days need not wait for each other."""
 
