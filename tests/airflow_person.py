@@ -56,22 +56,37 @@ class Person:
         found = self._call("GET", f"/backfills?dag_id={_quoted(dag)}&limit=100").json()["backfills"]
         return sorted(found, key=lambda backfill: backfill["id"])
 
-    def end_backfill(self, number: int) -> None:
-        """Cancel a backfill, which ends it."""
-        self._call("PUT", f"/backfills/{number}/cancel")
+    def end_backfills(self, dag: str) -> None:
+        """Cancel the backfills of a DAG whose runs are over.
+
+        Airflow looks for ended ones every half minute only, and allows no second one until it has found the first.
+        """
+        for backfill in self.backfills(dag):
+            if backfill["completed_at"] is None:
+                reply = self._http.put(f"/api/v2/backfills/{backfill['id']}/cancel")
+                assert reply.status_code in (httpx.codes.OK, httpx.codes.CONFLICT), reply.text  # it has just been found
 
     def runs(self, dag: str) -> dict[str, str]:
         """List the runs of a DAG with their states, in the order of their dates."""
         found = self._call("GET", f"/dags/{_quoted(dag)}/dagRuns?limit=100&order_by=logical_date").json()
         return {run["dag_run_id"]: run["state"] for run in found["dag_runs"]}
 
-    def max_tries(self, dag: str, run: str, task: str) -> int:
-        """Tell the number that a clear raises and a retry does not."""
-        return int(self._call("GET", f"{_run(dag, run)}/taskInstances/{_quoted(task)}").json()["max_tries"])
+    def try_numbers(self, dag: str, task: str) -> list[int]:
+        """How often a task was begun, in all runs, in the order of their dates."""
+        return [int(found["try_number"]) for found in self._instances(dag, task)]
+
+    def max_tries(self, dag: str, task: str) -> list[int]:
+        """The number that a clear raises and a retry does not, in all runs, in the order of their dates."""
+        return [int(found["max_tries"]) for found in self._instances(dag, task)]
 
     def close(self) -> None:
         """Let go of the socket."""
         self._http.close()
+
+    def _instances(self, dag: str, task: str) -> list[dict[str, Any]]:
+        path = f"/dags/{_quoted(dag)}/dagRuns/~/taskInstances?task_id={_quoted(task)}&limit=100&order_by=logical_date"
+        found: list[dict[str, Any]] = self._call("GET", path).json()["task_instances"]
+        return found
 
     def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
         reply = self._http.request(method, f"/api/v2{path}", json=body)

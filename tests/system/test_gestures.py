@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from airflow_instance import AirflowInstance
+from airflow_instance import AirflowInstance, real_airflow
 from airflow_person import Person
-from batch_world import Shop, shop_and_airflow
+from batch_shop import Shop, open_shop
 
 pytestmark = [
     pytest.mark.system,
@@ -122,7 +122,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk() -> Iterator[Desk]:
     """Everything, once."""
-    with shop_and_airflow(DAGS, "--service-time", "2") as (shop, airflow):
+    with open_shop("--service-time", "2") as shop, real_airflow(DAGS, shop.connections) as airflow:
         person = Person(airflow)
         yield Desk(airflow, shop, person)
         person.close()

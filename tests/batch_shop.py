@@ -1,4 +1,4 @@
-"""A real Airflow, the emulator behind its connections, and days of small pictures in a bucket."""
+"""The emulator as a shop: small pictures in its buckets, and what was bought of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from airflow_instance import AirflowInstance, real_airflow
 from emulator_process import EmulatorProcess
 from google.cloud import storage
 from google.oauth2 import service_account
@@ -90,7 +89,7 @@ class Shop:
 
 
 @contextmanager
-def shop(*arguments: str) -> Iterator[Shop]:
+def open_shop(*arguments: str) -> Iterator[Shop]:
     """Open a service with two empty buckets.
 
     :param arguments: of the emulator
@@ -106,14 +105,3 @@ def shop(*arguments: str) -> Iterator[Shop]:
         client = storage.Client(project="emulator", credentials=credentials)
         yield Shop(emulator, client)
         client.close()
-
-
-@contextmanager
-def shop_and_airflow(dags: Mapping[str, str], *arguments: str) -> Iterator[tuple[Shop, AirflowInstance]]:
-    """Open a service, and an Airflow that buys from it.
-
-    :param dags: files of the DAGs folder
-    :param arguments: of the emulator
-    """
-    with shop(*arguments) as open_shop, real_airflow(dags, open_shop.connections) as airflow:
-        yield open_shop, airflow
