@@ -1,6 +1,7 @@
 """One round of a backfill that this runner holds, and its ends: paused, interrupted, finished.
 
-Invariants: a round is over only when its summary is there, which is written last; only a clear opens the next one.
+Invariants: a round is over only when its summary is there, which is written last; only what a person did opens the next
+one: a clear, or a deletion of the DAG run, which then comes back under its old id.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class OpenRound:
     store: ObjectStore
     max_tries: int
     clock: Clock
+    run_started: float | None = None
 
     def pause(self) -> None:
         """Give the ledger back: whoever resumes need not wait for us. Blocks."""
@@ -96,7 +98,8 @@ class OpenRound:
             dead_letter=dead_letter,
         )
         write_summary(
-            store, journal, written, now=now, max_tries=self.max_tries, result=result, failure=ended.failure
+            store, journal, written, now=now, max_tries=self.max_tries, result=result, failure=ended.failure,
+            run_started=self.run_started,
         )  # fmt: skip
         journal.release()
         return Ended(result, ended.failure, ended.warnings)
@@ -107,16 +110,20 @@ class OpenRound:
             yield from part.rows
 
 
-def round_at(store: ObjectStore, root: GsUri, max_tries: int) -> tuple[int, Summary | None]:
-    """Find which round this try belongs to: the next one where a person cleared an ended one.
+def round_at(
+    store: ObjectStore, root: GsUri, max_tries: int, run_started: float | None = None
+) -> tuple[int, Summary | None]:
+    """Find which round this try belongs to: the next one where a person cleared an ended one, or deleted its DAG run.
 
     :param root: from :func:`ledger_root`
     :param max_tries: Airflow's ``ti.max_tries`` now; only a clear raises it
+    :param run_started: when Airflow began the DAG run. A retry finds the same; another is another run of that id
     :return: its number, and how it ended where this try only repeats that
     """
     number = 0
     while (summary := read_summary(store, root.child(f"{number}/"))) is not None:
-        if max_tries <= summary.max_tries:
+        same_run = None in (run_started, summary.run_started) or run_started == summary.run_started
+        if same_run and max_tries <= summary.max_tries:
             return number, summary
         number += 1
     return number, None

@@ -73,6 +73,7 @@ class Round:
     :param place: the run key and the map index
     :param number: from 0; a clear of an ended round opens the next
     :param max_tries: Airflow's ``ti.max_tries``
+    :param run_started: when Airflow began the DAG run, epoch seconds
     :param spent_before: what other ledgers of the task instance have bought
     """
 
@@ -81,6 +82,7 @@ class Round:
     number: int = 0
     max_tries: int = 0
     spent_before: Totals = field(default_factory=Totals)
+    run_started: float | None = None
 
 
 def ledger_root(workspace: Workspace, wanted: Wanted, place: str) -> GsUri:
@@ -199,4 +201,4 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
     )
     if BEGAN not in state.learned:
         journal.buffer(Learned(name=BEGAN, value=clock()))
-    return OpenRound(backfill, journal, plan, store, round_.max_tries, clock)
+    return OpenRound(backfill, journal, plan, store, round_.max_tries, clock, round_.run_started)

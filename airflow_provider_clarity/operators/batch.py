@@ -145,7 +145,12 @@ class UpscaleBatchOperator(ClarityOperator):
         """Check what was written before any connection is opened, then open them."""
         from airflow_provider_clarity.batch.outcomes import parse_tolerated  # noqa: PLC0415 - not at parse time
         from airflow_provider_clarity.operators.batch_wiring import BatchWiring, Many, odd_about  # noqa: PLC0415
-        from airflow_provider_clarity.operators.wiring import open_access, run_key, run_place  # noqa: PLC0415
+        from airflow_provider_clarity.operators.wiring import (  # noqa: PLC0415
+            open_access,
+            run_key,
+            run_place,
+            run_started,
+        )
 
         parameters = self._parameters()
         check_count("max_in_flight", self.max_in_flight, at_least=1)
@@ -176,6 +181,7 @@ class UpscaleBatchOperator(ClarityOperator):
             key=run_key(context),
             place=run_place(context),
             max_tries=int(context["ti"].max_tries or 0),
+            run_started=run_started(context),
         )
 
     def _shown(self) -> str:

@@ -57,6 +57,7 @@ class BatchWiring:
     :param key: the run key
     :param place: the run key and the map index
     :param max_tries: Airflow's ``ti.max_tries``
+    :param run_started: when Airflow began the DAG run, epoch seconds
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class BatchWiring:
         key: str,
         place: str,
         max_tries: int,
+        run_started: float | None = None,
     ) -> None:
         self.settings = access.settings
         self._access = access
@@ -76,6 +78,7 @@ class BatchWiring:
         self._key = key
         self._place = place
         self._max_tries = max_tries
+        self._run_started = run_started
         self.wanted = wanted_of(many, parameters, choices, access, key)
         self.workspace = Workspace.for_destination(self.wanted.destination, choices.workspace)
         shard = many.shard or {}
@@ -91,7 +94,7 @@ class BatchWiring:
     def root(self) -> tuple[GsUri, Summary | None]:
         """Find the ledger of this try, and how its round ended where that is only repeated. Blocks."""
         root = ledger_root(self.workspace, self.wanted, self._place)
-        number, summary = round_at(self._access.store, root, self._max_tries)
+        number, summary = round_at(self._access.store, root, self._max_tries, self._run_started)
         return root.child(f"{number}/"), summary
 
     def open(self, client: ClarityClient, root: GsUri, log: Log) -> OpenRound:
@@ -108,7 +111,7 @@ class BatchWiring:
             wanted=self.wanted,
             workspace=self.workspace,
             root=root,
-            round_=Round(self._key, self._place, number, self._max_tries, before),
+            round_=Round(self._key, self._place, number, self._max_tries, before, self._run_started),
             rules=self._choices.rules,
             limits=self.limits,
             log=log,

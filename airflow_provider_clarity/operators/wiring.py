@@ -54,6 +54,12 @@ def run_place(context: Context) -> str:
     return f"{run_key(context)}/{getattr(context['ti'], 'map_index', -1)}"
 
 
+def run_started(context: Context) -> float | None:
+    """Say when Airflow began the DAG run, epoch seconds: the same for all tries, another for a later run of that id."""
+    run = context.get("dag_run")
+    return run.start_date.timestamp() if run is not None and run.start_date is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What the user chose for one image, checked.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,8 +42,16 @@ def operator(day: Workshop, **changes: Any) -> UpscaleBatchOperator:
     return UpscaleBatchOperator(**known | changes)
 
 
-def run(day: Workshop, ti: TaskInstance | None = None, **changes: Any) -> dict[str, Any]:
-    return operator(day, **changes).execute({"ti": ti or TaskInstance(task_id="day")})  # type: ignore[typeddict-item]
+@dataclass
+class DagRun:
+    """What the operator needs of a DAG run."""
+
+    start_date: datetime
+
+
+def run(day: Workshop, ti: TaskInstance | None = None, dag_run: DagRun | None = None, **changes: Any) -> dict[str, Any]:
+    context = {"ti": ti or TaskInstance(task_id="day"), "dag_run": dag_run}
+    return operator(day, **changes).execute(context)  # type: ignore[arg-type]
 
 
 def test_a_prefix_is_delivered_and_said_in_numbers_that_add_up(day: Workshop) -> None:
@@ -79,6 +89,25 @@ def test_a_clear_of_a_failed_round_goes_on_and_a_retry_does_not(day: Workshop) -
     assert result["delivered"] + result["done"] == 6
     assert result["purchases"] == 1
     assert len(day.counts()) == 7
+
+
+def test_a_run_that_was_deleted_and_comes_back_under_its_id_is_looked_at_anew(day: Workshop) -> None:
+    """Breaks if a failed day of a backfill can never be mended by deleting its run, or if a green one hides a gap.
+
+    ``max_tries`` is the same in both; a retry of the new run repeats its own end again.
+    """
+    day.emulator.faults([{"operation": "poll", "fault": "error:contentPolicyViolation", "times": 1, "match": "3.png"}])
+    first, second = (DagRun(datetime(2026, 1, 1, hour, tzinfo=UTC)) for hour in (7, 8))
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=r"ClaritySafetyError"):
+            run(day, dag_run=first)
+        assert day.counts() == [1] * 6
+    day.client.bucket(day.bucket).blob("print/day/1.jpg").delete()
+    for _ in range(2):
+        result = run(day, dag_run=second)
+        assert (result["planned"], result["failed"], result["purchases"]) == (6, {}, 1)
+        assert len(day.counts()) == 7
+        assert day.picture(f"gs://{day.bucket}/print/day/1.jpg").size == (80, 60)
 
 
 def test_failures_that_are_tolerated_are_green(day: Workshop) -> None:

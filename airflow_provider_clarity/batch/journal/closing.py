@@ -50,6 +50,7 @@ class Summary(BaseModel):
     """How a round ended; where it is, the round is over, and a later try repeats it.
 
     :param max_tries: Airflow's ``ti.max_tries`` at the end: only a clear raises it
+    :param run_started: when Airflow began the DAG run, epoch seconds; None where it is not known
     :param ended_at: epoch seconds
     :param result: what the operator returns
     :param failure: why it fails, where it does
@@ -59,6 +60,7 @@ class Summary(BaseModel):
 
     v: int = VERSION
     max_tries: int
+    run_started: float | None = None
     ended_at: float
     planned: int
     counts: dict[str, int]
@@ -118,16 +120,18 @@ def write_rows(store: ObjectStore, journal: Journal, rows: Iterable[PlanRow], *,
 
 def write_summary(
     store: ObjectStore, journal: Journal, written: Written, *, now: float, max_tries: int, result: Mapping[str, Any],
-    failure: Failure | None = None,
+    failure: Failure | None = None, run_started: float | None = None,
 ) -> Summary:  # fmt: skip
     """Write that the round is over. After :func:`write_rows`, and before the journal is released.
 
     :param now: epoch seconds
+    :param run_started: see :class:`Summary`
     """
     journal.confirm()
     state = journal.state
     summary = Summary(
         max_tries=max_tries,
+        run_started=run_started,
         ended_at=now,
         planned=state.planned,
         counts={key: number for key, number in _keyed(written.counts).items() if number},
