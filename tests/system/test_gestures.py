@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -55,7 +55,6 @@ with DAG("shelves", schedule=None, default_args=PATIENT):
 """,
 }
 SIX = [f"{name}.png" for name in "abcdef"]
-FOUR = SIX[:4]
 
 
 @dataclass
@@ -65,7 +64,6 @@ class Desk:
     airflow: AirflowInstance
     shop: Shop
     person: Person
-    begun: dict[str, str] = field(default_factory=dict)
 
     def begin(self, dag: str, folder: str, **known: Any) -> str:
         """Trigger a run over a folder."""
@@ -126,22 +124,8 @@ def desk() -> Iterator[Desk]:
     """Everything, once."""
     with open_shop("--service-time", "2") as shop, real_airflow(DAGS, shop.connections) as airflow:
         person = Person(airflow)
-        desk = Desk(airflow, shop, person)
-        begin_all(desk)
-        yield desk
+        yield Desk(airflow, shop, person)
         person.close()
-
-
-def begin_all(desk: Desk) -> None:
-    """Begin all runs that need no hand before they have ended, at once: each takes Airflow seconds."""
-    for folder in ("shelves/0", "shelves/1", "skip", "update", "gone", "deleted"):
-        desk.shop.upload(folder, *FOUR)
-    refused = {"operation": "work", "fault": "error:contentPolicyViolation", "times": 1, "match": "deleted/d.png"}
-    desk.shop.emulator.faults([refused])
-    desk.person.set_variable("look", "sharp")
-    desk.begun["shelves"] = desk.airflow.trigger("shelves", {"folders": ["shelves/0", "shelves/1"]})
-    for dag, folder in (("skip", "skip"), ("update", "update"), ("waiting", "gone"), ("waiting", "deleted")):
-        desk.begun[folder] = desk.begin(dag, folder, run_id=f"first-{folder}")
 
 
 def each(names: list[str], number: int = 1) -> dict[str, int]:
@@ -151,10 +135,12 @@ def each(names: list[str], number: int = 1) -> dict[str, int]:
 
 def test_clearing_one_task_and_then_all_buys_nothing(desk: Desk) -> None:
     """Breaks if a clear after success pays for a picture that is there, or if it does not run the task again at all."""
-    run = desk.begun["shelves"]
+    for folder in ("one/shelf", "other/shelf"):
+        desk.shop.upload(folder, *SIX[:4])
+    run = desk.airflow.trigger("shelves", {"folders": ["one/shelf", "other/shelf"]})
     assert desk.end("shelves", run) == "success"
-    assert desk.tries("shelves", run) == [1, 1]
-    assert desk.shop.counts("shelves/0") == desk.shop.counts("shelves/1") == each(FOUR)
+    before = desk.shop.emulator.accounts()["submits"]
+    assert before == 8
 
     desk.person.clear("shelves", run, ("shelf", 1))
     assert desk.end("shelves", run) == "success"
@@ -162,10 +148,11 @@ def test_clearing_one_task_and_then_all_buys_nothing(desk: Desk) -> None:
     assert desk.again("shelves", run) == "success"
     assert desk.tries("shelves", run) == [2, 3]
 
-    for index in (0, 1):
-        assert desk.shop.counts(f"shelves/{index}") == each(FOUR)
+    for folder, index in (("one/shelf", 0), ("other/shelf", 1)):
+        assert desk.shop.counts(folder) == each(SIX[:4])
         result = desk.airflow.xcom("shelves", run, "shelf", map_index=index)
         assert (result["planned"], result["done"] + result["delivered"], result["purchases"]) == (4, 4, 0)
+    assert desk.shop.emulator.accounts()["submits"] == before
 
 
 def test_clearing_a_deferred_task_buys_nothing_more(desk: Desk) -> None:
@@ -243,50 +230,54 @@ def test_pausing_the_dag_while_it_runs_buys_nothing_more(desk: Desk) -> None:
 
 def test_deleting_the_run_and_triggering_it_again_buys_nothing_that_is_done(desk: Desk) -> None:
     """Breaks if what is done is known from Airflow's database, which is empty then, or under the run's id only."""
-    run = desk.begun["deleted"]
+    desk.shop.upload("deleted", *SIX[:4])
+    desk.shop.emulator.faults(
+        [{"operation": "work", "fault": "error:contentPolicyViolation", "times": 1, "match": "deleted/d.png"}]
+    )
+    run = desk.begin("waiting", "deleted", run_id="first")
     assert desk.end("waiting", run) == "failed"
-    assert desk.shop.counts("deleted") == each(FOUR)
+    assert desk.shop.counts("deleted") == each(SIX[:4])
     desk.person.delete("waiting", run)
-    assert desk.end("waiting", desk.begin("waiting", "deleted", run_id=run)) == "success"
-    assert desk.shop.counts("deleted") == each(FOUR) | {"d.png": 2}
-    assert desk.result("waiting", run)["purchases"] == 1
+    assert desk.end("waiting", desk.begin("waiting", "deleted", run_id="first")) == "success"
+    assert desk.shop.counts("deleted") == each(SIX[:4]) | {"d.png": 2}
+    assert desk.result("waiting", "first")["purchases"] == 1
     assert desk.end("waiting", desk.begin("waiting", "deleted", run_id="second")) == "success"
-    assert desk.shop.counts("deleted") == each(FOUR) | {"d.png": 2}
+    assert desk.shop.counts("deleted") == each(SIX[:4]) | {"d.png": 2}
     assert desk.result("waiting", "second")["done"] == 4
 
 
 def test_changed_settings_are_stale_with_skip_and_bought_with_update(desk: Desk) -> None:
     """Breaks if a clear after a change pays although nothing may be replaced, or pays for what has not changed."""
-    runs = {dag: desk.begun[dag] for dag in ("skip", "update")}
+    desk.person.set_variable("look", "sharp")
+    runs = {}
+    for dag in ("skip", "update"):
+        desk.shop.upload(f"changed/{dag}", *SIX[:4])
+        runs[dag] = desk.begin(dag, f"changed/{dag}")
     assert {desk.end(dag, run) for dag, run in runs.items()} == {"success"}
 
-    def clear_both() -> None:
-        for dag, run in runs.items():
-            desk.person.clear(dag, run)
-        assert {desk.end(dag, run) for dag, run in runs.items()} == {"success"}
-
     desk.person.set_variable("look", "soft")
-    clear_both()
-    assert desk.shop.counts("skip") == each(FOUR)
+    assert {desk.again(dag, run) for dag, run in runs.items()} == {"success"}
+    assert desk.shop.counts("changed/skip") == each(SIX[:4])
     assert (desk.result("skip", runs["skip"])["stale"], desk.result("skip", runs["skip"])["purchases"]) == (4, 0)
-    assert desk.shop.counts("update") == each(FOUR, 2)
+    assert desk.shop.counts("changed/update") == each(SIX[:4], 2)
 
     for dag in ("skip", "update"):
-        desk.shop.upload(dag, "c.png")
-    clear_both()
-    assert desk.shop.counts("skip") == each(FOUR)
-    assert desk.shop.counts("update") == each(FOUR, 2) | {"c.png": 3}
+        desk.shop.upload(f"changed/{dag}", "c.png")
+    assert {desk.again(dag, run) for dag, run in runs.items()} == {"success"}
+    assert desk.shop.counts("changed/skip") == each(SIX[:4])
+    assert desk.shop.counts("changed/update") == each(SIX[:4], 2) | {"c.png": 3}
     assert desk.result("update", runs["update"])["purchases"] == 1
 
 
 def test_a_deleted_picture_is_fetched_or_bought_by_a_clear(desk: Desk) -> None:
     """Breaks if a clear repeats the old end while a picture is missing, or pays for what the service still has."""
-    run = desk.begun["gone"]
+    desk.shop.upload("gone", *SIX[:4])
+    run = desk.begin("waiting", "gone")
     assert desk.end("waiting", run) == "success"
     desk.shop.delete("gone", "b.jpg")
     assert desk.again("waiting", run) == "success"
     assert desk.shop.pictures("gone") == set("abcd")
-    assert desk.shop.counts("gone") == each(FOUR)
+    assert desk.shop.counts("gone") == each(SIX[:4])
 
     desk.shop.delete("gone", "c.jpg")
     desk.shop.emulator.switches({"result_retention_s": 0, "details_retention_s": 0})
@@ -295,4 +286,4 @@ def test_a_deleted_picture_is_fetched_or_bought_by_a_clear(desk: Desk) -> None:
     finally:
         desk.shop.emulator.switches({"result_retention_s": None, "details_retention_s": None})
     assert desk.shop.pictures("gone") == set("abcd")
-    assert desk.shop.counts("gone") == each(FOUR) | {"c.png": 2}
+    assert desk.shop.counts("gone") == each(SIX[:4]) | {"c.png": 2}
