@@ -169,6 +169,8 @@ def test_the_scheduler_runs_a_day_deferred(office: Office) -> None:
     """Breaks if a batch does not survive the deferrals that a real triggerer resumes, on either version."""
     run = f"scheduled__{DAYS[0]}T00:00:00+00:00"
     office.airflow.wait_for_dag("nightly")
+    api = office.airflow.api
+    office.airflow.wait_until(lambda: run in api.runs("nightly").values(), 120, "The scheduler has not made the run")
     assert office.airflow.wait("nightly", run) == "success"
     folder = f"nightly/{DAYS[0]}"
     assert office.shop.counts(folder) == dict.fromkeys(["a.png", "b.png", "c.png"], 1)
