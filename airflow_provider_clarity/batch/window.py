@@ -101,11 +101,10 @@ class Window:
         free = self.limit - in_flight
         if now < self.next_submit_at or free < 0:
             return 0
+        probe = self._probe() if now >= self.probe_at else 0
         if self.refusals > 1:  # far more was refused than a slot or two: ask with one, not with all that became free
-            return min(1, free)
-        if self.whole and free > 0:
-            return -(-2 * free // 3)
-        return free + (self._probe() if now >= self.probe_at else 0)
+            return min(1, free + probe)
+        return -(-2 * free // 3) if self.whole and free > 0 else free + probe
 
     def opens_at(self, in_flight: int, now: float) -> float:
         """Say when there may be room, epoch seconds; infinity where that takes the end of one in flight."""

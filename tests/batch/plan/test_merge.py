@@ -65,7 +65,7 @@ def test_the_merge_says_what_a_look_at_each_name_would(
 ) -> None:
     """Breaks if a picture that is there is not seen and bought again, or one that is not there is taken for done."""
     finals = {final(pattern, name) for name in sources}
-    bucket = Bucket({name for name in finals if done.random() < 0.7} | others)  # type: ignore[attr-defined]
+    bucket = Bucket({name for name in sorted(finals) if done.random() < 0.7} | others)  # type: ignore[attr-defined]
     ordered = sorted(sources)
     expected = [bucket.there.get(final(pattern, name)) for name in ordered]
     assert find_all(bucket, pattern, ordered, back, ahead) == expected
