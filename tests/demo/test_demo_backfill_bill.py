@@ -129,6 +129,18 @@ def test_a_fault_that_did_not_happen_is_noticed() -> None:
     assert "reset_after" in sentence
 
 
+def test_only_what_happened_is_told() -> None:
+    """A story of no lost replies and no refused uploads would be noise on a page that says what broke."""
+    first = account_of(told(), DAYS, EACH)
+    whole = " ".join(story(bill(), KILL, 1, since(first, first)))
+    assert "1 reply to a submit was lost" in whole
+    assert "2 uploads were refused" in whole
+    plain = " ".join(story(bill()[:0], None, 0, since(first, first)))
+    assert "No worker was killed." in plain
+    assert "lost" not in plain
+    assert "refused" not in plain
+
+
 class Reader(HTMLParser):
     """Collects what a page loads, and its tags that need an end."""
 

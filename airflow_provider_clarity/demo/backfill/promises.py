@@ -59,11 +59,13 @@ def story(bill: Sequence[Line], kill: Kill | None, lost_replies: int, again: Acc
         if kill
         else "No worker was killed."
     )
+    lost = f"{lost_replies} reply to a submit was lost: the service was asked, and knew the tasks."
+    refused = f"{whole.recovered} uploads were refused: the pictures were fetched from the service."
     return [
         f"A real Airflow backfilled {len(bill)} days, one task a day.",
         killed,
-        f"{lost_replies} reply to a submit was lost: the service was asked, and knew the tasks.",
-        f"{whole.recovered} uploads were refused: the pictures were fetched from the service.",
+        *([lost] if lost_replies else []),
+        *([refused] if whole.recovered else []),
         f"{whole.bought} purchases were made for {whole.planned} pictures, {dollars(whole.billed_usd)} in all.",
         f"The same days were backfilled once more: {again.submits} submits, {dollars(again.billed_usd)}.",
     ]
