@@ -16,7 +16,7 @@ from google.cloud import storage
 from google.oauth2 import service_account
 from PIL import Image
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.matrix, pytest.mark.system]
 
 DAGS = {
     "ways.py": """
