@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +20,20 @@ import httpx
 
 from airflow_provider_clarity.demo.airflow_env import AirflowSetup
 
+_LOCKED = frozenset((409, 500, 503))
+"""Answers of an Airflow on SQLite to whom writes while somebody else does, and to whom tries again after that."""
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0)
+
 
 class AirflowApiError(RuntimeError):
-    """Airflow refused what was asked. The message says what."""
+    """Airflow refused what was asked. The message says what.
+
+    :param status: of its answer, where it came over HTTP
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,11 @@ class RestApi:
         self._call("POST", f"{self._run(dag_id, run_id)}/clear", {"dry_run": False, "only_failed": False})
 
     def backfill(self, dag_id: str, days: Sequence[str], *, again: bool) -> None:
-        """Create a backfill, all its runs at once; one that has no more to do is closed before."""
-        self._close_backfills(dag_id)
+        """Create a backfill, all its runs at once; one that has no more to do is closed before.
+
+        With SQLite it may be refused since somebody else writes just then, and half of it may be there: that is
+        closed, which fails the runs that have not begun, and they are reprocessed.
+        """
         body = {
             "dag_id": dag_id,
             "from_date": _midnight(min(days)),
@@ -88,7 +103,17 @@ class RestApi:
             "reprocess_behavior": "completed" if again else "none",
             "max_active_runs": len(days),
         }
-        self._call("POST", "/backfills", body)
+        for pause in (*_PAUSES, None):
+            self._close_backfills(dag_id)
+            try:
+                self._call("POST", "/backfills", body)
+            except AirflowApiError as error:
+                if error.status not in _LOCKED or pause is None:
+                    raise
+                time.sleep(pause)
+                body["reprocess_behavior"] = "completed" if again else "failed"
+            else:
+                return
 
     def runs(self, dag_id: str) -> dict[str, str]:
         """Return the ids of a daily DAG's runs by day."""
@@ -126,7 +151,7 @@ class RestApi:
         """Close what is over: Airflow notices by itself only twice a minute, and takes no new one before."""
         for one in self._call("GET", f"/backfills?dag_id={quote(dag_id)}")["backfills"]:
             if one["completed_at"] is None:
-                with suppress(AirflowApiError):  # closed by Airflow since we asked
+                with suppress(AirflowApiError):  # closed by Airflow since we asked, or locked: that shows in a moment
                     self._call("PUT", f"/backfills/{one['id']}/cancel")
 
     @staticmethod
@@ -140,7 +165,7 @@ class RestApi:
         if reply.status_code == httpx.codes.NOT_FOUND and absent_is:
             return None
         if reply.is_error:
-            raise AirflowApiError(f"{method} {path}: {reply.status_code} {reply.text[:500]}")
+            raise AirflowApiError(f"{method} {path}: {reply.status_code} {reply.text[:500]}", reply.status_code)
         return reply.json()
 
     def _sign_in(self) -> None:
