@@ -2,12 +2,12 @@
 
     bash .ci/run bench airflow_kills
 
-Every 15 to 30 s one of them gets SIGKILL, in an order drawn anew for each four: the worker's process alone; the triggerer; the scheduler alone, so
-that the worker it had started goes on unwatched until it hears that another try has begun; or the scheduler with all of
-its workers, as a machine is lost. Scheduler and triggerer are started again at once. 200 slots, tasks of 20 s
-(log-normal), a window of 200, which the task defers for; 2 % of the tasks fail with an error that may pass, 1 % of the
-uploads are refused, of 1 % of the submits the reply is lost. Then the audit, and another run over the same pictures.
-Prints a table in Markdown; ends with 1 where anything that was promised is not so.
+Every 15 to 30 s one of them gets SIGKILL, in an order drawn anew for each four: the worker's process alone; the
+triggerer; the scheduler alone, so that the worker it had started goes on unwatched until it hears that another try has
+begun; the scheduler with all of its workers, as a machine is lost. Scheduler and triggerer are started again at once.
+200 slots, tasks of 20 s (log-normal), a window of 200, which the task defers for; 2 % of the tasks fail with an error
+that may pass, 1 % of the uploads are refused, of 1 % of the submits the reply is lost. Then the audit, and another run
+over the same pictures. Prints a table in Markdown; ends with 1 where anything that was promised is not so.
 """
 
 from __future__ import annotations
