@@ -196,7 +196,6 @@ class UpscaleBatchOperator(ClarityOperator):
         context["ti"].xcom_push(key=OBJECT_KEY, value=self.destination)
         paused, ended = asyncio.run(self._drive(context, wiring, root, deadline))
         if paused is not None:
-            self.log.info("%d task(s) in flight. Freeing the worker until there is news.", len(paused.task_uuids))
             enough = max(1, min(len(paused.task_uuids), MOST) // 2)
             self._wait_for(str(root), paused, deadline, {"settled": enough})
         if ended is None:
@@ -232,6 +231,7 @@ class UpscaleBatchOperator(ClarityOperator):
                 count(context, this.backfill.tally.take())
             if paused is not None:
                 await asyncio.to_thread(this.pause)
+                self.log.info("%s. Freeing the worker until there is news.", this.backfill.line())
                 return paused, None
             self.log.info("%s. All is over; writing the manifest.", this.backfill.line())
             tolerated = parse_tolerated(self.tolerated_failures)

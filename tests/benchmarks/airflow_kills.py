@@ -2,12 +2,12 @@
 
     bash .ci/run bench airflow_kills
 
-Every 15 to 30 s one of them gets SIGKILL, at random: the worker's process alone; the triggerer; the scheduler alone, so
-that the worker it had started goes on unwatched until it hears that another try has begun; or the scheduler with all of
-its workers, as a machine is lost. Scheduler and triggerer are started again at once. 200 slots, tasks of 20 s
-(log-normal), a window of 200, which the task defers for; 2 % of the tasks fail with an error that may pass, 1 % of the
-uploads are refused, of 1 % of the submits the reply is lost. Then the audit, and another run over the same pictures.
-Prints a table in Markdown; ends with 1 where anything that was promised is not so.
+Every 15 to 30 s one of them gets SIGKILL, in an order drawn anew for each four: the worker's process alone; the
+triggerer; the scheduler alone, so that the worker it had started goes on unwatched until it hears that another try has
+begun; the scheduler with all of its workers, as a machine is lost. Scheduler and triggerer are started again at once.
+200 slots, tasks of 20 s (log-normal), a window of 200, which the task defers for; 2 % of the tasks fail with an error
+that may pass, 1 % of the uploads are refused, of 1 % of the submits the reply is lost. Then the audit, and another run
+over the same pictures. Prints a table in Markdown; ends with 1 where anything that was promised is not so.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Killer:
     def __init__(self, backfills: Backfills, apart: tuple[float, float], seed: int) -> None:
         self._backfills, self._apart = backfills, apart
         self._chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self._turns: list[str] = []
         self._orphans: list[int] = []
         self.killed: Counter[str] = Counter()
         self._plan(time.monotonic())
@@ -70,12 +71,14 @@ class Killer:
             self._victim = "triggerer"  # a worker is rare where nearly all is waiting
         self._kill(task.pid or 0)
         self.killed[self._victim] += 1
-        sys.stderr.write(f"{self._victim} killed while the task was {task.state}; {self.killed.total()} in all\n")
+        submits = self._backfills.emulator.accounts()["submits"]
+        sys.stderr.write(f"{self.killed.total()}: {self._victim}, the task {task.state}, {submits} submitted\n")
         self._plan(now)
 
     def _plan(self, now: float) -> None:
         self._at = now + self._chance.uniform(*self._apart)
-        self._victim = self._chance.choice(VICTIMS)
+        self._turns = self._turns or self._chance.sample(VICTIMS, len(VICTIMS))
+        self._victim = self._turns.pop()
 
     def _kill(self, worker: int) -> None:
         reaper.end(self._orphans, 0)  # of the last scheduler that was killed alone: they never end by themselves

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -50,10 +50,15 @@ class Held:
     polls: int = 0
     in_flight: int = 0
     over: bool = False
-    _last: tuple[float, int] | None = field(default=None)
+    _last: tuple[float, int] | None = None
+    _told: float = 0.0
 
     def __call__(self, look: Look) -> None:
         """Count the polls between two looks at which all shards are deferred."""
+        if look.at >= self._told + 15.0:
+            self._told = look.at
+            states = ", ".join(f"{number} {state}" for state, number in look.states().items())
+            sys.stderr.write(f"{states}; all waited for {self.waited:.0f} s\n")
         if self.over:
             return
         deferred = look.states()["deferred"]
