@@ -35,6 +35,10 @@ class Gate(Protocol):
         """
         ...
 
+    def affords(self, in_flight: int) -> int:
+        """Say how many purchases the budget allows now, beside so many that were sent and have no outcome."""
+        ...
+
     def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Hear how the service took a POST.
 
@@ -66,6 +70,10 @@ class OpenGate:
     def opens_at(self, in_flight: int, at_service: int, now: float) -> float:  # noqa: ARG002
         """Now."""
         return now
+
+    def affords(self, in_flight: int) -> int:  # noqa: ARG002
+        """Any number."""
+        return 1_000_000
 
     def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:
         """Nothing to learn."""

@@ -43,6 +43,7 @@ class Sender:
                 await self._work.guarded(image, self._renew(image))
         lease = self._work.rules.lease
         ready = [(image, request) for image, request in ready if image.view.claimed and self._age(image) <= lease]
+        ready = await self._afforded(ready)
         if not ready or self._work.stopped:
             return
         left = self._work.clock()
@@ -59,6 +60,16 @@ class Sender:
         self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
             raise reply.stop
+
+    async def _afforded(self, ready: list[tuple[Tracked, Request]]) -> list[tuple[Tracked, Request]]:
+        """Take back what the budget does not allow any more: a price may have been learned since the gate was asked."""
+        new = [image for image, _ in ready if image.attempt.sent_at == image.attempt.last_sent_at]
+        room = self._work.gate.affords(self._work.in_flight() - len(new))
+        kept = new[room:]
+        for image in kept:
+            outcome, pause = SubmitOutcome(image.attempt.task_uuid, "refused"), self._work.pace.backoff(1, 1.0)
+            await self._work.guarded(image, self._sent(image, outcome, self._work.clock(), pause))
+        return [(image, request) for image, request in ready if image not in kept]
 
     async def inspect(self, image: Tracked) -> None:
         """Look at the source, once, before it is paid for.

@@ -55,6 +55,10 @@ class WindowGate:
             return float("inf")
         return max(self.window.opens_at(at_service, now), self._next_post)
 
+    def affords(self, in_flight: int) -> int:
+        """Say how many purchases the budget allows now, beside so many that were sent and have no outcome."""
+        return self.budget.room(in_flight)
+
     def wanted(self, in_flight: int, at_service: int) -> int:
         """Say how many images could be sent if nothing but time were in the way.
 

@@ -57,6 +57,28 @@ async def finish(bench: Bench, engine: Engine) -> dict[str, str]:
     return {image.item.destination.name: image.end.outcome for image in engine.take_ended() if image.end}
 
 
+class Dearer(OpenGate):
+    """Learns, while purchases are prepared, that only one of them can be paid."""
+
+    def affords(self, in_flight: int) -> int:
+        return max(0, 1 - in_flight)
+
+
+async def test_what_the_budget_does_not_allow_any_more_is_taken_back(bench: Bench) -> None:
+    """Breaks if a purchase leaves after a price was learned that spent the budget, since the gate was asked before."""
+    wanted = items(bench, 3)
+    bench.emulator.faults([{"operation": "poll", "fault": "flap", "times": 100_000}])  # none ends
+    async with bench.api() as client:
+        engine = bench.engine(client, wanted[0], run=MANY, gate=Dearer())
+        engine._slice = 2.0
+        images = [engine.add(item) for item in wanted]
+        await engine.step()
+        assert len(bench.purchases()) == 1
+        assert [image.in_flight for image in images].count(True) == 1
+        engine.stop()
+        await engine.settled()
+
+
 async def test_an_image_that_is_slow_holds_no_other(bench: Bench) -> None:
     """Breaks if a step waits for every call that it has begun: one slow picture would stall ten thousand."""
     first, *others = items(bench, 4)

@@ -97,7 +97,8 @@ def _case(first: Purchase, second: Purchase) -> str | None:
     if first.place != second.place:
         return "2: two records of one identity"
     if first.silences and not second.written:
-        return "1: forgotten within the window"
+        # Who sent it again could not know what only the other's ledger says.
+        return "2: two records of one identity" if second.elsewhere else "1: forgotten within the window"
     return None
 
 

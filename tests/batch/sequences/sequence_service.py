@@ -121,7 +121,8 @@ class Purchase:
     :param asked: whether a person asked: a clear, or the row of a dead letter
     :param there: identity of what lay at the final name when it arrived
     :param landed: tasks whose pictures had had a final name by then
-    :param written: whether it was written somewhere by then that the service knows this UUID
+    :param written: whether the sender's ledger or the task record said by then that the service knows this UUID
+    :param elsewhere: whether the ledger of another run did
     """
 
     uuid: UUID
@@ -138,6 +139,7 @@ class Purchase:
     image: tuple[GsUri, int]
     endpoint: tuple[GsUri, int | None] | None
     written: bool = False
+    elsewhere: bool = False
     silences: int = 0
     done_at: float | None = None
     forgotten: bool = False
@@ -259,7 +261,10 @@ class Service:
             frozenset(kept.metadata.get("clarity-task-uuid", "") for _, kept in self.buckets.put_ever),
             task.image, task.endpoint,
         )  # fmt: skip
-        made.written = known is not None and acknowledged(self.buckets, str(uuid))
+        if known is not None:
+            said = acknowledged(self.buckets, str(uuid))
+            made.written = any(where is None or f"runs/{sender.place}/" in where for where in said)
+            made.elsewhere = bool(said)
         self.purchases.append(made)
         self.tasks[uuid] = made
         self.loop.call_later(fate.takes, self._finish, made)
@@ -342,8 +347,9 @@ class Service:
         return picture(str(uuid), task.source)
 
 
-def acknowledged(buckets: Buckets, uuid: str) -> bool:
-    """Whether any ledger or task record says that the service knows a task."""
+def acknowledged(buckets: Buckets, uuid: str) -> list[str | None]:
+    """Name the ledgers that say that the service knows a task; None for a task record."""
+    said: list[str | None] = []
     for uri, kept in buckets.objects.items():
         if not uri.name.startswith(("_clarity/tasks/", "_clarity/runs/")) or uuid.encode() not in kept.data:
             continue
@@ -351,8 +357,9 @@ def acknowledged(buckets: Buckets, uuid: str) -> bool:
             inner = line.get("record")
             found = [*line.get("attempts", ()), *(inner.get("attempts", ()) if isinstance(inner, dict) else ())]
             if any(one["task_uuid"] == uuid and one.get("acknowledged_at") is not None for one in found):
-                return True
-    return False
+                said.append(None if uri.name.startswith("_clarity/tasks/") else uri.name)
+                break
+    return said
 
 
 class MemoryClient:
