@@ -56,7 +56,7 @@ with DAG(dag_id="{backfill}", schedule=None, default_args=RETRIES):
 with DAG(dag_id="{shards}", schedule=None, default_args=RETRIES):
     plan = UpscalePlanOperator(task_id="plan", images_per_shard={images_per_shard}, **WHERE)
     UpscaleBatchOperator.partial(
-        task_id="{upscale}", deferrable=True, max_active_tis_per_dagrun=4, **WHERE, **{choices}
+        task_id="{upscale}", deferrable=True, max_active_tis_per_dagrun={active}, **WHERE, **{choices}
     ).expand(shard=plan.output)
 
 with DAG(dag_id="{empty}", schedule=None):
@@ -80,6 +80,7 @@ def airflow_over(
     timeout: float = 60.0,
     retries: int = 5,
     images_per_shard: int = 100,
+    active: int = 4,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Backfills]:
     """Run an Airflow whose connections lead to an emulator.
@@ -88,6 +89,7 @@ def airflow_over(
     :param timeout: seconds of a request to the API
     :param retries: of its task
     :param images_per_shard: of the DAG with shards
+    :param active: ``max_active_tis_per_dagrun`` of the DAG with shards; those that are deferred count
     :param env: further settings of Airflow
     """
     clarity = {
@@ -100,6 +102,7 @@ def airflow_over(
     text = _DAGS.format(
         bucket=BUCKET, backfill=BACKFILL, shards=SHARDS, empty=EMPTY, upscale=UPSCALE,
         choices=dict(choices), retries=retries, images_per_shard=images_per_shard,
+        active=active,
     )  # fmt: skip
     connections = {
         "AIRFLOW_CONN_CLARITY_DEFAULT": json.dumps(clarity),

@@ -41,6 +41,8 @@ from airflow_provider_clarity.demo import reaper
 TIMEOUT = 8.0
 PATIENCE = 20.0
 """Seconds for which a kill waits until there is a worker, or a task that is deferred."""
+STANDSTILL = 60.0
+"""Seconds for which it waits until something was submitted or uploaded since the last: a busy machine starts slowly."""
 VICTIMS = ("worker", "triggerer", "scheduler", "machine")
 
 
@@ -55,6 +57,7 @@ class Killer:
         self._chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._turns: list[str] = []
         self._orphans: list[int] = []
+        self._asked, self._done = 0.0, (0, 0)
         self.killed: Counter[str] = Counter()
         self._plan(time.monotonic())
 
@@ -67,13 +70,25 @@ class Killer:
         wanted = {"worker": "running", "triggerer": "deferred"}.get(self._victim)
         if wanted is not None and task.state != wanted and now < self._at + PATIENCE:
             return
+        if not self._got_on(now):
+            return
         if self._victim == "worker" and (task.state != "running" or not task.pid):
             self._victim = "triggerer"  # a worker is rare where nearly all is waiting
         self._kill(task.pid or 0)
         self.killed[self._victim] += 1
-        submits = self._backfills.emulator.accounts()["submits"]
-        sys.stderr.write(f"{self.killed.total()}: {self._victim}, the task {task.state}, {submits} submitted\n")
+        sys.stderr.write(f"{self.killed.total()}: {self._victim}, the task {task.state}, {self._done[0]} submitted\n")
         self._plan(now)
+
+    def _got_on(self, now: float) -> bool:
+        """Whether anything was done since the last kill; asked every few seconds, for the answer is long."""
+        if now < self._asked + 3.0:
+            return False
+        accounts, self._asked = self._backfills.emulator.accounts(), now
+        done = accounts["submits"], len(accounts["uploads"])
+        if done == self._done and now < self._at + STANDSTILL:
+            return False
+        self._done = done
+        return True
 
     def _plan(self, now: float) -> None:
         self._at = now + self._chance.uniform(*self._apart)

@@ -2,12 +2,12 @@
 
     bash .ci/run bench airflow_shards
 
-``UpscalePlanOperator`` cuts ten thousand pictures into shards, ``UpscaleBatchOperator`` is mapped over them, four at a
-time. The service holds everything back until each shard has filled its first window and is deferred. For a while all
-of them wait, and the POSTs of their triggers are counted: they share one poller, so that is an array for each hundred
-tasks in flight and no more; a poller for each trigger would send at least a POST each in ten seconds. Then the service
-goes on. Afterwards the audit over all shards, and another run: its plan is empty. Prints a table in Markdown; ends with
-1 where a limit is missed.
+``UpscalePlanOperator`` cuts ten thousand pictures into shards, ``UpscaleBatchOperator`` is mapped over them, all of
+them active (Airflow counts those that are deferred), with four workers. The service holds everything back until each
+shard has filled its first window and is deferred. For a while all of them wait, and the POSTs of their triggers are
+counted: they share one poller, so that is an array for each hundred tasks in flight and no more; a poller for each
+trigger would send at least a POST each in ten seconds. Then the service goes on. Afterwards the audit over all shards,
+and another run: its plan is empty. Prints a table in Markdown; ends with 1 where a limit is missed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOOK_EVERY = 10.0
 class Held:
     """What is seen while the service holds everything back; it goes on when that was long enough.
 
-    :param shards: that are to be deferred, all of them
+    :param shards: that are to be deferred at once
     :param seconds: of their common wait that are to be seen
     :param waited: seconds of it that were seen
     :param polls: POSTs of look-ups in them
@@ -62,7 +62,7 @@ class Held:
         if self.over:
             return
         deferred = look.states()["deferred"]
-        if deferred < self.shards or len(look.tasks) < self.shards:
+        if deferred < self.shards:
             self._last = None
             return
         accounts = self.emulator.accounts()
@@ -101,14 +101,16 @@ def main() -> int:
     parser.add_argument("--window", type=int, default=32, help="max_in_flight of a shard")
     parser.add_argument("--defer-after", type=float, default=5.0, help="seconds")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds for which all wait")
+    parser.add_argument("--active", type=int, help="max_active_tis_per_dagrun (default: all shards)")
     options = parser.parse_args()
+    active = min(options.active or options.shards, options.shards)
     number = options.shards * options.images
     choices = {"max_in_flight": options.window, "defer_after": options.defer_after, "item_timeout": 3600}
     arguments = ["--service-time", str(options.service_time), "--slots", "1", "--render", "cached"]
     with EmulatorProcess(*arguments, buckets=[BUCKET]) as emulator:
         fill(emulator, number)
-        held = Held(emulator, options.shards, options.hold)
-        with airflow_over(emulator, choices, images_per_shard=options.images) as backfills:
+        held = Held(emulator, active, options.hold)
+        with airflow_over(emulator, choices, images_per_shard=options.images, active=active) as backfills:
             ran = backfills.run(SHARDS, seconds=6 * 3600, at_each_look=held)
             wrong = wrong_with_shards(backfills, ran, options.shards, number)
             if ran.state != "success":
@@ -133,7 +135,7 @@ def main() -> int:
     if not 0 < held.rate <= held.shared:
         wrong.append(f"{held.rate:.2f} polling POSTs a second are more than the {held.shared:.2f} of one poller")
     if held.waited < options.hold:
-        wrong.append(f"all {options.shards} shards were deferred at once for {held.waited:.0f} s only")
+        wrong.append(f"{active} shards were deferred at once for {held.waited:.0f} s only")
     print("\n".join(wrong[:50]) or "All limits are held.")  # noqa: T201
     return 1 if wrong else 0
 
