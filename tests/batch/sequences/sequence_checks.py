@@ -337,6 +337,8 @@ def _nothing_is_lost(world: World, records: dict[str, TaskRecord], ledgers: obje
             if one.outcome == "superseded" or ended_badly or other:
                 named_.add(str(one.task_uuid))
     twice = {str(second.uuid) for _, second in _again(world)}  # counted by `named`
+    # A service that says that a task failed, and then takes another run's POST of it: the next attempt has the name.
+    twice |= {str(uuid) for uuid in world.service.failed_at_submit}
     return [
         f"the picture of {one.uuid} was paid, is nowhere, and nobody says so"
         for one in world.service.purchases

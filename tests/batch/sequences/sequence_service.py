@@ -225,8 +225,12 @@ class Service:
             return
         reserves = self.reserves.setdefault(sender.place, {})
         new = [str(task.task_uuid) for task in tasks if str(task.task_uuid) not in reserves]
+        before = sender.flying()
         for task in tasks:
-            self.sent[sender.place, task.task_uuid] += 1
+            known = (sender.place, task.task_uuid)
+            if not self.sent[known] and str(task.task_uuid) in before:
+                self.sent[known] = 1  # of one that died before it could send it, which nobody else can know
+            self.sent[known] += 1
         if new:  # the others were sent before, and may have been bought then
             reserve = sender.reserve()
             reserves.update(dict.fromkeys(new, reserve))
