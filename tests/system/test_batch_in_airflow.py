@@ -15,7 +15,7 @@ from emulator_process import EmulatorProcess
 
 pytestmark = pytest.mark.system
 
-NUMBER = 150
+NUMBER = 120
 KILLED_AFTER = 40
 SERVICE = ("--service-time", "5", "--slots", "64", "--render", "cached")
 
