@@ -19,6 +19,7 @@ from airflow_provider_clarity.batch.journal.merging import changed_attempts, mer
 from airflow_provider_clarity.batch.journal.segments import find_segments, read_segments, read_state
 from airflow_provider_clarity.batch.ledger import Claim, RecordLedger, Wanted, record_uri
 from airflow_provider_clarity.batch.record import RunEnd, TaskRecord
+from airflow_provider_clarity.batch.tally import paid_in_vain
 from airflow_provider_clarity.batch.tracked import ItemEnd, Tracked
 from airflow_provider_clarity.exceptions import ClarityError, ClarityFencedError
 from airflow_provider_clarity.runware.wire import UpscaleParameters
@@ -459,7 +460,8 @@ def test_merging_keeps_what_is_ours_and_believes_what_became_of_it(data: Any) ->
     mine, theirs = found.attempts
     assert theirs == stored.attempts[1]
     told = stored.attempts[0]
-    theirs_to_pay = told.outcome is not None and not told.adopted
+    for_nothing = told.outcome == "failed" and told.cost_microusd is None and not paid_in_vain(told)
+    theirs_to_pay = told.outcome is not None and not told.adopted and not for_nothing
     assert (mine.place, mine.adopted) == ("ours", local.attempts[0].adopted or theirs_to_pay)
     alike = stored.model_copy(
         update={"attempts": tuple(one.model_copy(update={"place": "ours"}) for one in stored.attempts)}
