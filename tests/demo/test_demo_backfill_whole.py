@@ -10,7 +10,7 @@ import pytest
 from demo_process import demo, short_folder, traces
 from PIL import Image
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.matrix, pytest.mark.system]
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 
