@@ -17,6 +17,7 @@ from airflow_person import Person
 from batch_shop import Shop, open_shop
 
 pytestmark = [
+    pytest.mark.matrix,  # two minutes: run by .ci/run matrix
     pytest.mark.system,
     pytest.mark.skipif(
         version("apache-airflow") < "3", reason="the gestures go through the REST API of Airflow 3: run with 3.3.2"
