@@ -302,14 +302,14 @@ class Engine:
     async def _end(self, image: Tracked, outcome: Literal["failed", "lost"], failure: Failure) -> None:
         """Write down how an attempt ended; another may follow after a pause."""
         work = self._work
-        now, n, cost, heard_at = work.clock(), image.attempt.n, image.cost_microusd, image.told_failed_at
+        now, n, cost, known_at = work.clock(), image.attempt.n, image.cost_microusd, image.known_at
         work.log.warning("Task %s %s: %s", image.attempt.task_uuid, outcome, failure.message)
-
-        def change(record: TaskRecord) -> TaskRecord:
-            known = record.acknowledged(n, heard_at) if heard_at is not None else record
-            return known.ended(n, outcome, now, failure=failure, cost_microusd=cost)
-
-        await work.note(image, change)
+        await work.note(
+            image,
+            lambda record: record.ended(n, outcome, now, acknowledged_at=known_at, failure=failure, cost_microusd=cost),
+        )
+        if image.view.attempt is not None and image.view.attempt.outcome is None:
+            image.forget_looks()  # the service has it from another run: that one is followed
         pause = work.pace.backoff(image.view.in_round, work.jitter())
         image.view = replace(image.view, send_at=max(image.view.send_at, now + pause))
 

@@ -70,6 +70,11 @@ class Attempt(_Stored):
     kept: str | None = None
     adopted: bool = False
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether it failed at a POST, which says nothing of another run's POST of it: that one may have been taken."""
+        return self.outcome == "failed" and self.acknowledged_at is None
+
 
 class RunEnd(_Stored):
     """How a round of a run key ended; what a later try of it repeats.
@@ -167,12 +172,15 @@ class TaskRecord(_Stored):
     def acknowledged(self, n: int, now: float, *, adopted: bool = False) -> TaskRecord:
         """Return the record with attempt ``n`` known to the service.
 
+        One that was turned away is open again by that, as long as no other has followed it.
+
         :param adopted: whether it knew the task before our first POST
         """
         known = self.attempt(n)
-        if known.acknowledged_at is not None:
+        if known.acknowledged_at is not None or (known.turned_away and n != len(self.attempts)):
             return self
-        return self._with(n, acknowledged_at=now, adopted=known.adopted or adopted)
+        opened = {"outcome": None, "ended_at": None, "failure": None} if known.turned_away else {}
+        return self._with(n, acknowledged_at=now, adopted=known.adopted or adopted, **opened)
 
     def ended(
         self,
@@ -180,6 +188,7 @@ class TaskRecord(_Stored):
         outcome: AttemptOutcome,
         now: float,
         *,
+        acknowledged_at: float | None = None,
         failure: Failure | None = None,
         cost_microusd: int | None = None,
         kept: str | None = None,
@@ -187,14 +196,22 @@ class TaskRecord(_Stored):
         """Return the record with the outcome of attempt ``n``, and of no other.
 
         An outcome stays, but for those that found a better end: a *lost* or *failed* attempt whose picture turned up
-        later, and one that was delivered again because its output had gone. What ends and was never sent was bought
-        by somebody else, under the same UUID.
+        later, and one that was delivered again because its output had gone. Whose POST was turned away ends nothing
+        that the service has taken from another run: what became of that one counts. What ends and was never sent was
+        bought by somebody else, under the same UUID.
+
+        :param acknowledged_at: when the service was seen to know the task by whoever writes this; None for never
         """
         attempt = self.attempt(n)
-        if attempt.outcome is not None and outcome in ("failed", "lost"):
-            return self
+        if outcome in ("failed", "lost"):
+            turned_away = outcome == "failed" and acknowledged_at is None
+            taken = attempt.acknowledged_at is not None and turned_away
+            better = attempt.turned_away and acknowledged_at is not None
+            if taken or (attempt.outcome is not None and not better):
+                return self
         return self._with(
             n,
+            acknowledged_at=attempt.acknowledged_at if attempt.acknowledged_at is not None else acknowledged_at,
             adopted=attempt.adopted or attempt.sent_at is None,
             outcome=outcome,
             ended_at=now,

@@ -121,8 +121,10 @@ class Tracked:
         return response is None or response.status in ("processing", "silent")
 
     @property
-    def told_failed_at(self) -> float | None:
-        """When a look-up told that the task failed, so that it was accepted; a refused submit does not say so."""
+    def known_at(self) -> float | None:
+        """When the service was seen to know the last attempt: a look-up that tells of a failure says so, a POST does not."""
+        if self.attempt.acknowledged_at is not None:
+            return self.attempt.acknowledged_at
         response = self.view.response
         return self.view.heard_at if response is not None and response.status == "failed" else None
 

@@ -26,9 +26,9 @@ from airflow_provider_clarity.runware.pace import backoff
 from airflow_provider_clarity.runware.replies import PollReply, TaskState
 from airflow_provider_clarity.runware.schedule import Schedule
 
-TICK: Final = 1.3
+TICK: Final = 1.38
 """Seconds between two sweeps, at least: what falls due meanwhile goes together."""
-_JITTER: Final = 0.1
+_JITTER: Final = 0.05
 
 
 class Poller(Protocol):

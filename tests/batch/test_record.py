@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_clarity.batch.record import Attempt, Failure, RunEnd, TaskRecord, may_take_over
+from airflow_provider_clarity.batch.record import Attempt, AttemptOutcome, Failure, RunEnd, TaskRecord, may_take_over
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -87,6 +87,38 @@ def test_a_lost_attempt_opens_again_when_it_is_seen() -> None:
     assert (opened.outcome, opened.failure) == (None, None)
     done = record(attempt()).ended(1, "delivered", 5.0)
     assert done.reopened(1) == done
+
+
+class TestTurnedAway:
+    """One run's POST is answered with a failure, and the service takes another run's POST of the same task."""
+
+    FAILURE = Failure(kind="provider", message="It failed.", retryable=True)
+
+    def test_what_the_service_has_taken_is_not_ended_by_it(self) -> None:
+        """Else the image is bought again while its picture is made."""
+        taken = record(attempt(sent_at=1.0, last_sent_at=1.0, acknowledged_at=2.0))
+        assert taken.ended(1, "failed", 3.0, failure=self.FAILURE) == taken
+
+    def test_it_is_open_again_when_the_service_knows_it(self) -> None:
+        """As long as nobody has bought another."""
+        away = record(attempt(sent_at=1.0, last_sent_at=1.0)).ended(1, "failed", 3.0, failure=self.FAILURE)
+        known = away.acknowledged(1, 4.0).attempt(1)
+        assert (known.outcome, known.failure, known.ended_at, known.acknowledged_at) == (None, None, None, 4.0)
+        followed = record(*away.attempts, attempt(2))
+        assert followed.acknowledged(1, 4.0) == followed
+
+    @pytest.mark.parametrize("outcome", ["failed", "lost"])
+    def test_what_became_of_the_other_post_counts(self, outcome: AttemptOutcome) -> None:
+        """Else what it cost is in nobody's sum, and what was lost is bought again without a question."""
+        away = record(attempt(sent_at=1.0, last_sent_at=1.0)).ended(1, "failed", 3.0, failure=self.FAILURE)
+        known = away.ended(1, outcome, 5.0, acknowledged_at=4.0, cost_microusd=1300).attempt(1)
+        assert (known.outcome, known.acknowledged_at, known.cost_microusd) == (outcome, 4.0, 1300)
+
+    def test_a_failure_that_a_look_up_told_stays(self) -> None:
+        """The service knew the task: there is nothing else to be learned."""
+        failed = record(attempt()).ended(1, "failed", 3.0, acknowledged_at=2.0, failure=self.FAILURE)
+        assert failed.ended(1, "lost", 5.0, acknowledged_at=2.0) == failed
+        assert failed.acknowledged(1, 6.0) == failed
 
 
 def test_a_change_touches_the_attempt_it_names_and_no_other() -> None:

@@ -33,7 +33,7 @@ LOST = KNOWN.ended(1, "lost", 4)
         (SENT, KNOWN, {"purchases": 1}),
         (KNOWN, KNOWN, {}),
         (SENT, SENT.ended(1, "failed", 3), {}),
-        (KNOWN, KNOWN.ended(1, "failed", 3, cost_microusd=7), {"cost_microusd": 7}),
+        (KNOWN, KNOWN.ended(1, "failed", 3, acknowledged_at=2, cost_microusd=7), {"cost_microusd": 7}),
         (KNOWN, KNOWN.ended(1, "recovered", 3, cost_microusd=7), {"recovered": 1, "cost_microusd": 7}),
         (KNOWN, KNOWN.ended(1, "superseded", 3, cost_microusd=7), {"cost_microusd": 7}),
         (LOST, LOST.reopened(1).acknowledged(1, 5), {}),

@@ -33,6 +33,8 @@ def merged(stored: TaskRecord, local: TaskRecord, ours: Collection[int]) -> Task
 
 
 def _ours(stored: Attempt, local: Attempt) -> Attempt:
+    if stored.turned_away and local.acknowledged_at is not None:
+        return local  # another run's POST was; the service has it from us
     known = local.acknowledged_at if local.acknowledged_at is not None else stored.acknowledged_at
     later = stored if _sent(stored) > _sent(local) else local
     return local.model_copy(

@@ -54,6 +54,19 @@ ONCE = {
         looks=(Asked("silent"),),
         seed=17,
     ),
+    "one run's POST of a task failed, another's was taken, and its picture, paid and cut, was in nobody's sum": Story(
+        (Try("today"), Try("tomorrow"), Try("today")),
+        switches=Switches(url_with_upload=False),
+        fates=(Fate(), Fate(upload="cut", cost="missing")),
+        posts=(Post("failed"),),
+    ),
+    "the same of a picture that was never uploaded": Story(
+        (Try("tomorrow"), Try("today")),
+        images=3,
+        switches=Switches(url_with_upload=False, slots=1),
+        fates=(Fate(takes=12.0), Fate(), Fate(upload="never", cost="missing")),
+        posts=(Post(), Post(), Post("failed")),
+    ),
 }
 
 
