@@ -11,7 +11,9 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Final
 
+from airflow_provider_clarity.batch.brake import IN_A_ROW
 from airflow_provider_clarity.batch.budget import Budget
 from airflow_provider_clarity.batch.endings import refused, unbought
 from airflow_provider_clarity.batch.engine import Engine
@@ -28,7 +30,7 @@ from airflow_provider_clarity.batch.taking import Taking
 from airflow_provider_clarity.batch.tally import Tally
 from airflow_provider_clarity.batch.tracked import Tracked
 from airflow_provider_clarity.batch.window_gate import WindowGate
-from airflow_provider_clarity.exceptions import ClarityError, ClarityInputError
+from airflow_provider_clarity.exceptions import ClarityDeliveryError, ClarityError, ClarityInputError
 from airflow_provider_clarity.storage.pool import AT_ONCE
 
 WINDOW = "window"
@@ -36,6 +38,13 @@ WINDOW = "window"
 
 _PATIENCE = 0.05
 """Seconds for which the engine's work waits for a part that is being planned."""
+
+_BRAKED: Final = (
+    f"{IN_A_ROW} pictures in a row were made and paid for, and none of them landed: the uploads do not arrive, and the "
+    "pictures cannot be fetched or get no final name. So nothing more was bought. What was paid is in the ledger with "
+    "its task UUIDs, and is not bought again by itself. See the lines above for the reason, try python -m "
+    "airflow_provider_clarity.check --buy-one, and clear the task when that is mended: it goes on from here."
+)
 
 
 class Backfill:
@@ -145,7 +154,16 @@ class Backfill:
         if (self._giving_up or self.spent_out) and not self._stopped and self._engine.idle:
             await self._give_up()
             progress = await self._engine.step()
+        if self._braked:
+            raise ClarityDeliveryError(_BRAKED, retryable=False)
         return self._with_what_is_left(progress)
+
+    @property
+    def _braked(self) -> bool:
+        """Whether something is left to buy that may not be, and all that is paid has come to its end."""
+        left = bool(self._engine.images) or not self._feeder.empty
+        in_flight = any(image.in_flight for image in self._engine.images)
+        return self._gate.brake.pulled and left and not in_flight and self._engine.idle
 
     async def _resume(self) -> None:
         """Take up what was begun, by whichever runner, with threads enough for what waits for Cloud Storage.
@@ -197,9 +215,16 @@ class Backfill:
             return
         for image, row in ended:
             del self._taken[row.position]
+            self._brake(image)
             if not await self._retake(image, row):
                 await asyncio.to_thread(self._ledger.settle, image, dict(row.extra))
         self._learn()
+
+    def _brake(self, image: Tracked) -> None:
+        """Count what was paid and did not land."""
+        if image.end is not None:
+            whose = (image.view.run_key, image.view.round_number)
+            self._gate.brake = self._gate.brake.after(image.end.outcome, image.end.failure, image.view.attempt, whose)
 
     def _learn(self) -> None:
         """Note what is known of the service's capacity."""
@@ -257,6 +282,8 @@ class Backfill:
             return progress
         if self._stopped:  # before the plan was read to its end: that is not the end of the run
             return Progress((), (), now, now) if progress.look_at is None else progress
+        if self._gate.brake.pulled:  # the end of what is in flight is near, and then that of the try
+            return replace(progress, to_submit=True)
         in_flight, at_service, unsent = self._counts()
         opens = self._gate.opens_at(in_flight, at_service, now)
         more = now if unsent < self._ahead + self._gate.wanted(in_flight, at_service) else opens

@@ -122,7 +122,7 @@ class Tracked:
 
     @property
     def known_at(self) -> float | None:
-        """When the service was seen to know the last attempt: a look-up that tells of a failure says so, a POST does not."""
+        """When the service was seen to know the last attempt; that it failed says so in a look-up, not at a POST."""
         if self.attempt.acknowledged_at is not None:
             return self.attempt.acknowledged_at
         response = self.view.response

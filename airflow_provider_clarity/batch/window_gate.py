@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from airflow_provider_clarity.batch.brake import Brake
 from airflow_provider_clarity.batch.budget import Budget
 from airflow_provider_clarity.batch.window import Window
 from airflow_provider_clarity.runware.client import SubmitReply
@@ -29,6 +30,7 @@ class WindowGate:
 
     def __init__(self, window: Window, budget: Callable[[], Budget], *, fixed_beat: float | None = None) -> None:
         self.window = window
+        self.brake = Brake()
         self._budget = budget
         self._fixed_beat = fixed_beat
         self._next_post = 0.0
@@ -70,6 +72,8 @@ class WindowGate:
 
     def _unlanded(self, in_flight: int, at_service: int) -> int:
         """Say how many more pictures may wait for their final names."""
+        if self.brake.pulled:
+            return 0
         return max(0, max(_UNLANDED, 2 * self.window.limit) - (in_flight - at_service))
 
     def answered(self, reply: SubmitReply, sent_at: float, at_service: int, now: float) -> None:

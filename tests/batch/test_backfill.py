@@ -15,6 +15,7 @@ from seams import Kind, ScriptedClient, ShiftedClock, WatchedStore
 from shop import HASTY, TODAY, Shop
 
 from airflow_provider_clarity.batch import window_gate
+from airflow_provider_clarity.batch.brake import IN_A_ROW
 from airflow_provider_clarity.batch.journal.state import RunState
 from airflow_provider_clarity.batch.plan import planner
 from airflow_provider_clarity.batch.running import Round, fingerprint
@@ -192,6 +193,24 @@ async def test_no_more_is_bought_while_nothing_lands(shop: Shop, monkeypatch: py
     shop.store = None
     assert (await shop.run()).counts == {"delivered": 12}
     assert shop.bench.counts() == [1] * 12
+
+
+async def test_nothing_more_is_bought_where_no_picture_lands(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks if a plan is bought to its end while neither uploads nor fetches come through, for good."""
+    monkeypatch.setattr(window_gate, "_UNLANDED", 0)
+    shop.fill(12)
+    shop.limits = replace(HASTY, max_in_flight=2)
+    closed = [("upload", "refuse_403"), ("image", "status_404")]
+    shop.bench.emulator.faults([{"operation": where, "fault": what, "times": 10_000} for where, what in closed])
+    with pytest.raises(ClarityDeliveryError, match="nothing more was bought") as raised:
+        await shop.run()
+    assert not raised.value.retryable
+    bought = len(shop.bench.counts())
+    assert IN_A_ROW <= bought <= IN_A_ROW + 3 * 2  # and what was in flight: twice the window, and the window
+    shop.bench.emulator.reset()
+    state = await shop.run()
+    assert state.counts == {"failed.delivery": bought, "delivered": 24 - bought}
+    assert shop.bench.counts() == [1] * (24 - bought)
 
 
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:
