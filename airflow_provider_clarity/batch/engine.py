@@ -339,6 +339,7 @@ class Engine:
             ended_at=now,
             failure=end.failure,
             result=result_of(end),
+            run_started=self._work.run.run_started,
         )
         cost = image.told_cost
 

@@ -1,7 +1,8 @@
 """What the user asked for, as pure decisions: what an occupied name means, and what a later try of a round may do.
 
 Invariants: nothing that is not ours is replaced unless the user said ``overwrite``; an ended round buys nothing; only
-what a person did (a clear, which raises ``max_tries``) opens the next one.
+what a person did opens the next one: a clear, which raises ``max_tries``, or a deletion of the DAG run, which comes
+back under its old id.
 """
 
 from __future__ import annotations
@@ -60,15 +61,17 @@ class Round:
     repeats: RunEnd | None = None
 
 
-def round_of(end: RunEnd | None, max_tries: int) -> Round:
+def round_of(end: RunEnd | None, max_tries: int, run_started: float | None = None) -> Round:
     """Decide whether this try goes on, repeats what is settled, or opens the next round.
 
     :param end: how the last round of this run key ended, if it did
     :param max_tries: Airflow's ``ti.max_tries`` now; only a clear raises it
+    :param run_started: when Airflow began the DAG run. A retry finds the same; another is another run of that id
     """
     if end is None:
         return Round(0)
-    if max_tries > end.max_tries:
+    same_run = None in (run_started, end.run_started) or run_started == end.run_started
+    if max_tries > end.max_tries or not same_run:
         return Round(end.round + 1)
     return Round(end.round, end)
 

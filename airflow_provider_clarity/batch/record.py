@@ -81,6 +81,7 @@ class RunEnd(_Stored):
 
     :param round: its number, from 0
     :param max_tries: Airflow's ``ti.max_tries`` at the end: only a clear raises it
+    :param run_started: when Airflow began the DAG run, epoch seconds; None where it is not known
     """
 
     round: int
@@ -89,6 +90,7 @@ class RunEnd(_Stored):
     ended_at: float
     failure: Failure | None = None
     result: dict[str, Any] | None = None
+    run_started: float | None = None
 
 
 class TaskRecord(_Stored):

@@ -45,6 +45,7 @@ class Run:
     :param place: the run key and the map index: who pays, and whose round it is
     :param round_number: from 0; a clear opens the next
     :param max_tries: Airflow's ``ti.max_tries``, stored with the end of the round
+    :param run_started: when Airflow began the DAG run, epoch seconds; stored likewise
     :param many: it is over many images: what is wrong with one ends that one, and the end of a round is not theirs
     """
 
@@ -52,6 +53,7 @@ class Run:
     place: str = ""
     round_number: int = 0
     max_tries: int = 0
+    run_started: float | None = None
     many: bool = False
 
 

@@ -93,7 +93,7 @@ class UpscaleOperator(ClarityOperator):
         """Buy the picture if it is not bought yet, wait for it, land it."""
         with failing_for_good(), counting_failures(context):
             wiring, source, parameters = self._wire(context)
-            item = wiring.item(source, self._destination(), parameters, int(context["ti"].max_tries or 0))
+            item = wiring.item(source, self._destination(), parameters)
             self.log.info("Upscaling %s to %s (if_exists=%s).", source.shown, item.destination, self.if_exists)
             return self._go_on(context, wiring, item, time.time() + seconds_of("timeout", self.timeout, positive=True))
 
@@ -115,7 +115,13 @@ class UpscaleOperator(ClarityOperator):
 
     def _wire(self, context: Context) -> tuple[Wiring, Any, Any]:
         """Check what was written before any connection is opened, then open them."""
-        from airflow_provider_clarity.operators.wiring import Wiring, open_access, run_key, run_place  # noqa: PLC0415
+        from airflow_provider_clarity.operators.wiring import (  # noqa: PLC0415
+            Wiring,
+            open_access,
+            run_key,
+            run_place,
+            run_started,
+        )
         from airflow_provider_clarity.storage.uris import parse_source  # noqa: PLC0415 - nothing heavy at parse time
 
         parameters = self._parameters()
@@ -126,7 +132,14 @@ class UpscaleOperator(ClarityOperator):
         access = open_access(
             ClarityHook(self.clarity_conn_id), self.gcp_conn_id, self.impersonation_chain, self.user_project
         )
-        wiring = Wiring(access=access, key=run_key(context), place=run_place(context), choices=self._choices())
+        wiring = Wiring(
+            access=access,
+            key=run_key(context),
+            place=run_place(context),
+            choices=self._choices(),
+            max_tries=int(context["ti"].max_tries or 0),
+            started=run_started(context),
+        )
         return wiring, source, parameters
 
     def _source(self) -> str:
@@ -140,12 +153,11 @@ class UpscaleOperator(ClarityOperator):
 
     def _go_on(self, context: Context, wiring: Wiring, item: Item, deadline: float) -> dict[str, Any]:
         from airflow_provider_clarity.batch import messages  # noqa: PLC0415
-        from airflow_provider_clarity.batch.engine import Run, result_of  # noqa: PLC0415
+        from airflow_provider_clarity.batch.engine import result_of  # noqa: PLC0415
 
         # Airflow makes the link whenever a try ends, a deferral too: it leads to where the picture will be.
         context["ti"].xcom_push(key=OBJECT_KEY, value=str(item.destination))
-        max_tries = int(context["ti"].max_tries or 0)
-        this = wiring.round_of(item, max_tries)
+        this = wiring.round_of(item)
         if this.repeats is not None:
             self.log.info("This round is over since an earlier try: %s. Nothing is bought again.", this.repeats.outcome)
             if this.repeats.result is None:
@@ -153,8 +165,7 @@ class UpscaleOperator(ClarityOperator):
             if not wiring.is_there(item):
                 raise _error(messages.GONE)
             return self._deliver(context, dict(this.repeats.result))
-        run = Run(wiring.key, wiring.place, this.number, max_tries)
-        paused, end = asyncio.run(self._drive(context, wiring, item, run, deadline))
+        paused, end = asyncio.run(self._drive(context, wiring, item, wiring.run_of(this), deadline))
         if paused is not None:
             self._defer(wiring, item, paused, deadline)
         if end is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -20,7 +20,7 @@ from airflow_provider_clarity.batch.item import Item, make_item, recorded_item
 from airflow_provider_clarity.batch.landing import Landing
 from airflow_provider_clarity.batch.ledger import RecordLedger, follow_trace, load_record, record_uri
 from airflow_provider_clarity.batch.policy import IfExists, Round, round_of
-from airflow_provider_clarity.batch.record import RunEnd
+from airflow_provider_clarity.batch.record import TaskRecord
 from airflow_provider_clarity.batch.submission import BucketRequests
 from airflow_provider_clarity.exceptions import ClarityInputError, ClarityLostError
 from airflow_provider_clarity.hooks.clarity import ClarityHook, ClaritySettings
@@ -119,18 +119,31 @@ class Wiring:
 
     :param key: the run key
     :param place: the run key and the map index
+    :param max_tries: Airflow's ``ti.max_tries`` now; only a clear raises it
+    :param started: when Airflow began the DAG run, epoch seconds; None where it is not known
     """
 
-    def __init__(self, *, access: Access, key: str, place: str, choices: Choices) -> None:
+    def __init__(
+        self,
+        *,
+        access: Access,
+        key: str,
+        place: str,
+        choices: Choices,
+        max_tries: int = 0,
+        started: float | None = None,
+    ) -> None:
         self.settings = access.settings
         self.store = access.store
         self.key = key
         self._access = access
         self._choices = choices
         self.place = place
+        self._max_tries = max_tries
+        self._started = started
         self._owner = uuid.uuid4().hex
 
-    def item(self, source: Source, destination: GsUri, parameters: UpscaleParameters, max_tries: int) -> Item:
+    def item(self, source: Source, destination: GsUri, parameters: UpscaleParameters) -> Item:
         """Say which image this try is about: the one that an earlier try of the run began, or a new one.
 
         What an earlier try sent is seen to its end, even if its source was replaced or deleted since; so is a round
@@ -140,7 +153,7 @@ class Wiring:
         if found is not None:
             record, last = found[1], found[1].last
             flying = last is not None and last.outcome is None and last.last_sent_at is not None
-            if flying or round_of(record.runs.get(self.place), max_tries).repeats is not None:
+            if flying or self._round(record).repeats is not None:
                 return recorded_item(record, source)
         return self.new_item(source, destination, parameters)
 
@@ -175,11 +188,17 @@ class Wiring:
             )
         return recorded_item(record, source)
 
-    def round_of(self, item: Item, max_tries: int) -> Round:
+    def round_of(self, item: Item) -> Round:
         """Read which round this try belongs to, and whether it is over."""
-        record, _ = load_record(self.store, record_uri(item))
-        ends: Mapping[str, RunEnd] = record.runs if record is not None else {}
-        return round_of(ends.get(self.place), max_tries)
+        return self._round(load_record(self.store, record_uri(item))[0])
+
+    def run_of(self, this: Round) -> Run:
+        """Say whose work a round is."""
+        return Run(self.key, self.place, this.number, self._max_tries, self._started)
+
+    def _round(self, record: TaskRecord | None) -> Round:
+        end = record.runs.get(self.place) if record is not None else None
+        return round_of(end, self._max_tries, self._started)
 
     def is_there(self, item: Item) -> bool:
         """Whether the final name still carries what was bought for it."""

@@ -57,6 +57,17 @@ def test_only_a_clear_opens_the_next_round(number: int, then: int, now: int) -> 
     assert round_of(ended, now) == (Round(number + 1) if now > then else Round(number, ended))
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "opens"), [(5.0, 5.0, False), (5.0, 6.0, True), (None, 6.0, False), (5.0, None, False)]
+)
+def test_another_run_under_the_old_id_opens_the_next_round(
+    then: float | None, now: float | None, *, opens: bool
+) -> None:
+    """A DAG run that was deleted and comes back has the old max_tries: only when it began tells the two apart."""
+    ended = end(2).model_copy(update={"run_started": then})
+    assert round_of(ended, 3, now) == (Round(3) if opens else Round(2, ended))
+
+
 def test_the_first_round_is_number_zero() -> None:
     """Nothing ended, so nothing is repeated."""
     assert round_of(None, 3) == Round(0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, TaskDeferred
-from workshop import TaskInstance, Workshop, event_of
+from workshop import DagRun, TaskInstance, Workshop, event_of
 
 from airflow_provider_clarity.batch.drive import Paused
 from airflow_provider_clarity.exceptions import ClarityDeadlineError
@@ -42,13 +41,6 @@ def operator(day: Workshop, **changes: Any) -> UpscaleBatchOperator:
         "destination": f"gs://{day.bucket}/print/day/",
     }
     return UpscaleBatchOperator(**known | changes)
-
-
-@dataclass
-class DagRun:
-    """What the operator needs of a DAG run."""
-
-    start_date: datetime
 
 
 def run(day: Workshop, ti: TaskInstance | None = None, dag_run: DagRun | None = None, **changes: Any) -> dict[str, Any]:

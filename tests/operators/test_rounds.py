@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from workshop import TaskInstance, Workshop, deferred, event_of, resume
+from workshop import DagRun, TaskInstance, Workshop, deferred, event_of, resume
 
 from airflow_provider_clarity.exceptions import ClarityInputError, ClarityLostError
 
@@ -60,6 +61,19 @@ def test_a_picture_that_strict_refuses_is_bought_again_by_a_clear_only(workshop:
         assert workshop.counts() == [1]
     with pytest.raises(AirflowFailException, match="refused"):
         workshop.run(ti=TaskInstance(max_tries=7), verify="strict")
+    assert workshop.counts() == [1, 1]
+
+
+def test_a_run_that_comes_back_under_its_old_id_begins_anew(workshop: Workshop) -> None:
+    """Breaks if a run that was deleted and made again repeats for ever how the deleted one failed."""
+    workshop.upload()
+    workshop.emulator.faults([{"operation": "poll", "fault": "error:contentPolicyViolation", "times": 1}])
+    first, again = (DagRun(datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="contentPolicyViolation"):
+            workshop.run(dag_run=first)
+        assert workshop.counts() == [1]
+    assert workshop.run(dag_run=again)["outcome"] == "delivered"
     assert workshop.counts() == [1, 1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ class TaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+@dataclass
+class DagRun:
+    """What the operator needs of a DAG run."""
+
+    start_date: datetime
 
 
 @dataclass
@@ -56,9 +64,10 @@ class Workshop:
         }
         return UpscaleOperator(**known | changes)
 
-    def run(self, *, ti: TaskInstance | None = None, **changes: Any) -> dict[str, Any]:
+    def run(self, *, ti: TaskInstance | None = None, dag_run: DagRun | None = None, **changes: Any) -> dict[str, Any]:
         """Run it to its end on this worker."""
-        return self.operator(**changes).execute({"ti": ti or TaskInstance()})  # type: ignore[typeddict-item]
+        context = {"ti": ti or TaskInstance(), "dag_run": dag_run}
+        return self.operator(**changes).execute(context)  # type: ignore[arg-type]
 
     def picture(self, uri: str) -> Image.Image:
         """Decode a delivered picture."""
