@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from airflow_provider_clarity.batch import adoption, messages
@@ -183,7 +184,9 @@ class Engine:
             if image.end is not None or image.busy or now < image.due:
                 continue
             if image.acknowledged is not None and image.view.attempt is not None:
-                self._start([image], self._work.guarded(image, self._work.acknowledged(image, image.acknowledged[1])))
+                self._start(
+                    [image], self._work.guarded(image, partial(self._work.acknowledged, image, image.acknowledged[1]))
+                )
                 continue
             action = self._action(image, now)
             match action:
@@ -194,9 +197,9 @@ class Engine:
                 case adoption.Buy() | adoption.SendAgain():
                     posts.append((image, action))
                 case adoption.LookAtDestination() | adoption.LookAtStaging():
-                    self._start([image], self._work.guarded(image, self._alone(image, action), mends=False))
+                    self._start([image], self._work.guarded(image, partial(self._alone, image, action), mends=False))
                 case _:
-                    self._start([image], self._work.guarded(image, self._alone(image, action)))
+                    self._start([image], self._work.guarded(image, partial(self._alone, image, action)))
         self._look(array[adoption.AskResponse], array[adoption.AskDetails], now)
         self._post(posts, now)
 
@@ -234,7 +237,7 @@ class Engine:
                 self._posting = self._start(sent, self._sender.post(sent))
         for image, _ in posts:
             if not image.busy and not image.inspected:
-                self._start([image], self._work.guarded(image, self._sender.inspect(image), mends=False))
+                self._start([image], self._work.guarded(image, partial(self._sender.inspect, image), mends=False))
 
     def _start(self, images: Sequence[Tracked], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         for image in images:

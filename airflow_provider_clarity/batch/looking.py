@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from airflow_provider_clarity.batch.tracked import Tracked
@@ -27,7 +28,7 @@ class Looker:
         ask = client.get_response if which == "response" else client.get_task_details
         self._answered(images, await ask([image.attempt.task_uuid for image in images]), which)
         for image in images:
-            await self._work.guarded(image, self._acknowledge(image))
+            await self._work.guarded(image, partial(self._acknowledge, image))
 
     def _answered(self, images: list[Tracked], reply: PollReply, which: str) -> None:
         """Take over the answers of a look-up. What was not answered is no news."""

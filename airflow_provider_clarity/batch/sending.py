@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from airflow_provider_clarity.batch import adoption, messages
 from airflow_provider_clarity.batch.identity import task_uuid
@@ -40,7 +41,7 @@ class Sender:
         ready = await self._claim(await self._prepared(images))
         for image, _ in ready:
             if self._age(image) > self._work.rules.lease:
-                await self._work.guarded(image, self._renew(image))
+                await self._work.guarded(image, partial(self._renew, image))
         lease = self._work.rules.lease
         ready = [(image, request) for image, request in ready if image.view.claimed and self._age(image) <= lease]
         ready = await self._afforded(ready)
@@ -55,7 +56,7 @@ class Sender:
         for (image, _), outcome in zip(ready, reply.outcomes, strict=True):
             image.throttled = image.throttled + 1 if outcome.status in ("unknown", "refused") else 0
             pause = max(reply.retry_after or 0.0, self._work.pace.backoff(image.throttled, self._work.jitter()))
-            told.append(self._work.guarded(image, self._sent(image, outcome, now, pause)))
+            told.append(self._work.guarded(image, partial(self._sent, image, outcome, now, pause)))
         await together(told)  # also where the note of one fails for all: no later answer says it of the others again
         self._work.gate.answered(reply, left, self._work.at_service(), now)
         if reply.stop is not None:
@@ -68,7 +69,7 @@ class Sender:
         kept = new[room:]
         for image in kept:
             outcome, pause = SubmitOutcome(image.attempt.task_uuid, "refused"), self._work.pace.backoff(1, 1.0)
-            await self._work.guarded(image, self._sent(image, outcome, self._work.clock(), pause))
+            await self._work.guarded(image, partial(self._sent, image, outcome, self._work.clock(), pause))
         return [(image, request) for image, request in ready if image not in kept]
 
     async def inspect(self, image: Tracked) -> None:
@@ -92,7 +93,9 @@ class Sender:
         prepared: list[tuple[Tracked, Request, Attempt]] = []
         some, rest = images[:_FEW], images[_FEW:]
         while some and sum(request.inline for _, request, _ in prepared) < _INLINE:
-            await together(self._work.guarded(image, self._prepare(image, prepared), mends=False) for image in some)
+            await together(
+                self._work.guarded(image, partial(self._prepare, image, prepared), mends=False) for image in some
+            )
             few = _FEW if any(request.inline for _, request, _ in prepared) else len(rest)
             some, rest = rest[:few], rest[few:]
         return prepared
@@ -133,7 +136,7 @@ class Sender:
         answers = await asyncio.to_thread(self._work.ledger.claim, wanted)
         granted = []
         for (image, request, attempt), answer in zip(prepared, answers, strict=True):
-            await self._work.guarded(image, self._claimed(image, attempt, answer, at))
+            await self._work.guarded(image, partial(self._claimed, image, attempt, answer, at))
             if not isinstance(answer, ClarityError) and image.view.claimed:
                 granted.append((image, request))
         return granted

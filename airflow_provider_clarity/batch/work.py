@@ -140,7 +140,7 @@ class Work:
         """Leave an image alone for a while, after so many failures in a row."""
         image.paused_until = self.clock() + max(at_least or 0.0, self.pace.backoff(times, self.jitter()))
 
-    async def guarded(self, image: Tracked, work: Awaitable[None], *, mends: bool = True) -> None:
+    async def guarded(self, image: Tracked, work: Callable[[], Awaitable[None]], *, mends: bool = True) -> None:
         """Do it; what fails around one image is tried again later, up to a number of times in a row.
 
         Of many images what fails for good ends that image; what concerns them all is raised.
@@ -148,7 +148,7 @@ class Work:
         :param mends: whether its success says that the trouble is over; a look at storage says nothing of a write
         """
         try:
-            await work
+            await work()
         except ClarityError as error:
             image.failures += 1
             alone = self.run.many and error.kind not in AROUND_ALL
