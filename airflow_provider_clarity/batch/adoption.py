@@ -92,6 +92,7 @@ class View:
     :param silent_since: since when this try has heard nothing of it, where it has asked
     :param followed: whether this try was there when somebody else's attempt ended
     :param asked: whether a person asked for another purchase, by the row of a dead letter
+    :param unasked: whether no clear opened this round, but a DAG run that came back under its old id
     :param no_resend: whether a later POST of the UUID was refused, so that only an earlier one can still have arrived
     :param refused: why what lies in staging was refused
     :param look_at: when the next getResponse is due
@@ -120,6 +121,7 @@ class View:
     silent_since: float | None = None
     followed: bool = False
     asked: bool = False
+    unasked: bool = False
     no_resend: bool = False
     refused: str = ""
     look_at: float = 0.0
@@ -283,6 +285,7 @@ def _after_outcome(view: View, attempt: Attempt, now: float, rules: Rules) -> Ac
         on_lost=rules.on_lost,
         followed=view.followed,
         asked=view.asked,
+        unasked=view.unasked,
     )
     if not again:
         return Finish("failed", attempt.failure or messages.GONE)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
-from airflow_provider_clarity.batch.brake import IN_A_ROW
+from airflow_provider_clarity.batch.brake import IN_A_ROW, Brake
 from airflow_provider_clarity.batch.budget import Budget
 from airflow_provider_clarity.batch.endings import refused, unbought
 from airflow_provider_clarity.batch.engine import Engine
@@ -35,13 +35,15 @@ from airflow_provider_clarity.storage.pool import AT_ONCE
 
 WINDOW = "window"
 """Under which name the journal keeps what was learned of the service's capacity."""
+BRAKE = "brake"
+"""Under which name it keeps how many paid pictures in a row did not land."""
 
 _PATIENCE = 0.05
 """Seconds for which the engine's work waits for a part that is being planned."""
 
 _BRAKED: Final = (
-    f"{IN_A_ROW} pictures in a row were made and paid for, and none of them landed: the uploads do not arrive, and the "
-    "pictures cannot be fetched or get no final name. So nothing more was bought. What was paid is in the ledger with "
+    f"{IN_A_ROW} pictures in a row were made and paid for, and none of them landed: they do not arrive and cannot "
+    "be fetched, or are refused, or get no final name. So nothing more was bought. What was paid is in the ledger with "
     "its task UUIDs, and is not bought again by itself. See the lines above for the reason, try python -m "
     "airflow_provider_clarity.check --buy-one, and clear the task when that is mended: it goes on from here."
 )
@@ -155,6 +157,7 @@ class Backfill:
             await self._give_up()
             progress = await self._engine.step()
         if self._braked:
+            self._gate.brake = Brake()  # a clear begins anew; a try that ends before this goes on from here
             raise ClarityDeliveryError(_BRAKED, retryable=False)
         return self._with_what_is_left(progress)
 
@@ -163,7 +166,8 @@ class Backfill:
         """Whether something is left to buy that may not be, and all that is paid has come to its end."""
         left = bool(self._engine.images) or not self._feeder.empty
         in_flight = any(image.in_flight for image in self._engine.images)
-        return self._gate.brake.pulled and left and not in_flight and self._engine.idle
+        nothing_moves = not in_flight and self._engine.idle and not self._giving_up
+        return self._gate.brake.pulled and left and nothing_moves
 
     async def _resume(self) -> None:
         """Take up what was begun, by whichever runner, with threads enough for what waits for Cloud Storage.
@@ -227,8 +231,10 @@ class Backfill:
             self._gate.brake = self._gate.brake.after(image.end.outcome, image.end.failure, image.view.attempt, whose)
 
     def _learn(self) -> None:
-        """Note what is known of the service's capacity."""
+        """Note what is known of the service's capacity, and of the way back."""
         self._journal.buffer(Learned(name=WINDOW, value=self._gate.window.to_json()))
+        if (self._gate.brake.in_vain or None) != self._journal.state.learned.get(BRAKE):
+            self._journal.buffer(Learned(name=BRAKE, value=self._gate.brake.in_vain or None))
 
     async def _retake(self, image: Tracked, row: PlanRow) -> bool:
         """Go on with the source as it is now, once, where it was replaced before anything of it was sent."""
@@ -278,12 +284,14 @@ class Backfill:
             progress = Progress((), (), now, now, to_submit=True)
         if self._unplanned is not None and progress.look_at is None:
             raise self._unplanned
+        if self._gate.brake.pulled and not self._giving_up:  # the end of what is in flight is near, and then the try's
+            if progress.look_at is None and not self._feeder.empty:
+                progress = Progress((), (), now, now)
+            return replace(progress, to_submit=True)
         if self._feeder.empty or self._unplanned is not None:
             return progress
         if self._stopped:  # before the plan was read to its end: that is not the end of the run
             return Progress((), (), now, now) if progress.look_at is None else progress
-        if self._gate.brake.pulled:  # the end of what is in flight is near, and then that of the try
-            return replace(progress, to_submit=True)
         in_flight, at_service, unsent = self._counts()
         opens = self._gate.opens_at(in_flight, at_service, now)
         more = now if unsent < self._ahead + self._gate.wanted(in_flight, at_service) else opens

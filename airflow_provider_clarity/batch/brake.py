@@ -25,6 +25,11 @@ class Brake:
 
     in_vain: int = 0
 
+    @classmethod
+    def from_json(cls, stored: object) -> Brake:
+        """Take up what an earlier try has counted; whatever else lies there counts as nothing."""
+        return cls(max(0, stored)) if type(stored) is int else cls()
+
     @property
     def pulled(self) -> bool:
         """Whether nothing more may be bought."""
@@ -40,6 +45,7 @@ class Brake:
             return self
         if outcome in _LANDED:
             return Brake()
+        kept = attempt is not None and attempt.outcome in ("undelivered", "superseded")  # it came, and lies elsewhere
         paid = attempt is not None and attempt.sent_at is not None and (attempt.run_key, attempt.round) == whose
         in_vain = outcome == "failed" and failure is not None and failure.kind == "delivery"
-        return Brake(self.in_vain + 1) if paid and in_vain else self
+        return Brake(self.in_vain + 1) if paid and in_vain and not kept else self

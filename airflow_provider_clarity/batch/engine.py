@@ -142,7 +142,8 @@ class Engine:
 
         :param asked: a person asked for another purchase, should the last have failed or been lost
         """
-        image = Tracked(item, View(run_key=self._work.run.key, round_number=self._work.run.round_number, asked=asked))
+        run = self._work.run
+        image = Tracked(item, View(run_key=run.key, round_number=run.round_number, asked=asked, unasked=run.unasked))
         self._images.append(image)
         return image
 

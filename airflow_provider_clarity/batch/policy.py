@@ -55,10 +55,12 @@ class Round:
 
     :param number: from 0
     :param repeats: the end to repeat, where the round is over and nobody asked for another
+    :param unasked: whether no clear opened it: the DAG run came back under its old id
     """
 
     number: int
     repeats: RunEnd | None = None
+    unasked: bool = False
 
 
 def round_of(end: RunEnd | None, max_tries: int, run_started: float | None = None) -> Round:
@@ -72,7 +74,7 @@ def round_of(end: RunEnd | None, max_tries: int, run_started: float | None = Non
         return Round(0)
     same_run = None in (run_started, end.run_started) or run_started == end.run_started
     if max_tries > end.max_tries or not same_run:
-        return Round(end.round + 1)
+        return Round(end.round + 1, unasked=max_tries <= end.max_tries)
     return Round(end.round, end)
 
 
@@ -86,6 +88,7 @@ def may_buy_again(
     on_lost: OnLost,
     followed: bool = False,
     asked: bool = False,
+    unasked: bool = False,
 ) -> bool:
     """Decide whether another purchase may follow an attempt that has an outcome, whose picture cannot be had any more.
 
@@ -95,11 +98,12 @@ def may_buy_again(
     :param in_round: purchases that this round has made or followed
     :param followed: whether this try was there when it ended: then its end is this round's, whoever bought it
     :param asked: whether a person gave it as the row of a dead letter, which asks like a clear
+    :param unasked: whether no clear opened this round: it is to what may have been paid like another run
     """
     if in_round >= max_attempts:
         return False
     ours_now = followed or (attempt.run_key, attempt.round) == (run_key, round_number)
-    cleared = (round_number > 0 or asked) and not ours_now
+    cleared = ((round_number > 0 and not unasked) or asked) and not ours_now
     if attempt.outcome == "lost":
         return on_lost == "buy_again" or cleared
     if attempt.outcome == "failed" and attempt.failure is not None and attempt.failure.kind == "delivery":

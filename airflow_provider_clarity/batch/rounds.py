@@ -110,6 +110,17 @@ class OpenRound:
             yield from part.rows
 
 
+def is_unasked(store: ObjectStore, root: GsUri, max_tries: int) -> bool:
+    """Whether no clear opened a round, but a DAG run that came back under its old id.
+
+    :param root: of the round
+    :param max_tries: Airflow's ``ti.max_tries`` now; only a clear raises it
+    """
+    base, _, number = root.name.rstrip("/").rpartition("/")
+    before = read_summary(store, GsUri(root.bucket, f"{base}/{int(number) - 1}/")) if int(number) else None
+    return before is not None and max_tries <= before.max_tries
+
+
 def round_at(
     store: ObjectStore, root: GsUri, max_tries: int, run_started: float | None = None
 ) -> tuple[int, Summary | None]:

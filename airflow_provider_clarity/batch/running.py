@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from airflow_provider_clarity.batch.adoption import Rules
-from airflow_provider_clarity.batch.backfill import WINDOW, Backfill
+from airflow_provider_clarity.batch.backfill import BRAKE, WINDOW, Backfill
+from airflow_provider_clarity.batch.brake import Brake
 from airflow_provider_clarity.batch.budget import EXPECTED, Budget
 from airflow_provider_clarity.batch.engine import Engine, Pace, Run
 from airflow_provider_clarity.batch.feeding import Feeder
@@ -75,6 +76,7 @@ class Round:
     :param number: from 0; a clear of an ended round opens the next
     :param max_tries: Airflow's ``ti.max_tries``
     :param run_started: when Airflow began the DAG run, epoch seconds
+    :param unasked: no clear opened it, but a DAG run that came back under its old id
     :param spent_before: what other ledgers of the task instance have bought
     """
 
@@ -84,6 +86,7 @@ class Round:
     max_tries: int = 0
     spent_before: Totals = field(default_factory=Totals)
     run_started: float | None = None
+    unasked: bool = False
 
 
 def ledger_root(workspace: Workspace, wanted: Wanted, place: str) -> GsUri:
@@ -166,7 +169,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
         return account[1]
 
     window = Window.from_json(state.learned.get(WINDOW), ceiling=limits.max_in_flight, now=clock())
-    gate = WindowGate(window, budget, fixed_beat=limits.beat)
+    gate = WindowGate(window, budget, fixed_beat=limits.beat, brake=Brake.from_json(state.learned.get(BRAKE)))
     engine = Engine(
         client=client,
         ledger=ledger,
@@ -180,7 +183,7 @@ def open_backfill(  # noqa: PLR0913 - the wiring of all rooms
             verify=verify,
             allowed_image_hosts=allowed_image_hosts,
         ),
-        run=Run(round_.key, round_.place, round_.number, round_.max_tries, many=True),
+        run=Run(round_.key, round_.place, round_.number, round_.max_tries, unasked=round_.unasked, many=True),
         rules=rules,
         log=log,
         submit_timeout=submit_timeout,

@@ -125,8 +125,8 @@ class Tracked:
         """When the service was seen to know the last attempt; that it failed says so in a look-up, not at a POST."""
         if self.attempt.acknowledged_at is not None:
             return self.attempt.acknowledged_at
-        response = self.view.response
-        return self.view.heard_at if response is not None and response.status == "failed" else None
+        looks = (self.view.response, self.view.details)
+        return self.view.heard_at if any(look and look.status == "failed" for look in looks) else None
 
     @property
     def told_cost(self) -> int | None:

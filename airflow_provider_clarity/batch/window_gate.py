@@ -26,11 +26,19 @@ class WindowGate:
     :param window: what is known of the service's capacity
     :param budget: reads the account of the run as it is now
     :param fixed_beat: instead of the one that is learned
+    :param brake: as an earlier try has left it
     """
 
-    def __init__(self, window: Window, budget: Callable[[], Budget], *, fixed_beat: float | None = None) -> None:
+    def __init__(
+        self,
+        window: Window,
+        budget: Callable[[], Budget],
+        *,
+        fixed_beat: float | None = None,
+        brake: Brake | None = None,
+    ) -> None:
         self.window = window
-        self.brake = Brake()
+        self.brake = brake or Brake()
         self._budget = budget
         self._fixed_beat = fixed_beat
         self._next_post = 0.0

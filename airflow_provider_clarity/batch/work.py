@@ -46,6 +46,7 @@ class Run:
     :param round_number: from 0; a clear opens the next
     :param max_tries: Airflow's ``ti.max_tries``, stored with the end of the round
     :param run_started: when Airflow began the DAG run, epoch seconds; stored likewise
+    :param unasked: no clear opened the round, but a DAG run that came back under its old id
     :param many: it is over many images: what is wrong with one ends that one, and the end of a round is not theirs
     """
 
@@ -54,6 +55,7 @@ class Run:
     round_number: int = 0
     max_tries: int = 0
     run_started: float | None = None
+    unasked: bool = False
     many: bool = False
 
 

@@ -22,7 +22,7 @@ from airflow_provider_clarity.batch.plan.grammar import (
 )
 from airflow_provider_clarity.batch.plan.naming import NamePattern
 from airflow_provider_clarity.batch.plan.wanted import Wanted
-from airflow_provider_clarity.batch.rounds import OpenRound, round_at
+from airflow_provider_clarity.batch.rounds import OpenRound, is_unasked, round_at
 from airflow_provider_clarity.batch.running import Limits, Round, ledger_root, open_backfill
 from airflow_provider_clarity.operators.checks import about
 from airflow_provider_clarity.operators.wiring import Access, Choices
@@ -104,6 +104,7 @@ class BatchWiring:
         """
         before = sibling_totals(self._access.store, self.workspace.root, self._place, besides=root).closed()
         number = int(root.name.rstrip("/").rpartition("/")[2])
+        unasked = is_unasked(self._access.store, root, self._max_tries)
         return open_backfill(
             client=client,
             store=self._access.store,
@@ -111,7 +112,7 @@ class BatchWiring:
             wanted=self.wanted,
             workspace=self.workspace,
             root=root,
-            round_=Round(self._key, self._place, number, self._max_tries, before, self._run_started),
+            round_=Round(self._key, self._place, number, self._max_tries, before, self._run_started, unasked),
             rules=self._choices.rules,
             limits=self.limits,
             log=log,

@@ -194,7 +194,7 @@ class Wiring:
 
     def run_of(self, this: Round) -> Run:
         """Say whose work a round is."""
-        return Run(self.key, self.place, this.number, self._max_tries, self._started)
+        return Run(self.key, self.place, this.number, self._max_tries, self._started, this.unasked)
 
     def _round(self, record: TaskRecord | None) -> Round:
         end = record.runs.get(self.place) if record is not None else None

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -211,6 +212,30 @@ async def test_nothing_more_is_bought_where_no_picture_lands(shop: Shop, monkeyp
     state = await shop.run()
     assert state.counts == {"failed.delivery": bought, "delivered": 24 - bought}
     assert shop.bench.counts() == [1] * (24 - bought)
+
+
+async def test_a_try_goes_on_with_the_count_of_the_last(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks if who defers, or is tried again, before eight pictures are lost buys a plan to its end in small parts."""
+    monkeypatch.setattr(window_gate, "_UNLANDED", 0)
+    shop.limits = replace(HASTY, max_in_flight=1)
+    clock, records = ShiftedClock(), set[str]()
+    closed = [("upload", "refuse_403"), ("image", "status_404")]
+    shop.bench.emulator.faults([{"operation": where, "fault": what, "times": 10_000} for where, what in closed])
+
+    def before(kind: Kind, uri: GsUri) -> None:
+        if kind == "create" and "/tasks/" in uri.name:
+            records.add(uri.name)
+            clock.ahead = 1000.0 if len(records) == 4 else clock.ahead
+
+    shop.clock, shop.store = clock, WatchedStore(shop.bench.client, before)
+    with pytest.raises(ClarityDeadlineError):
+        await shop.run(seconds=500)
+    shop.clock, shop.store = time.time, None
+    with pytest.raises(ClarityDeliveryError, match="nothing more was bought"):
+        await shop.run()
+    assert IN_A_ROW <= len(shop.bench.counts()) < IN_A_ROW + 4
+    assert (await shop.run()).counts == {"failed.delivery": 12}  # who clears it begins at none
+    assert shop.bench.counts() == [1] * 12
 
 
 async def test_a_failure_that_may_pass_is_bought_again_and_one_that_does_not_is_named(shop: Shop) -> None:

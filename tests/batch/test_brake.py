@@ -38,6 +38,8 @@ ENDS = st.sampled_from(
         ("failed", DELIVERY, attempt(run_key="dag/yesterday/task")),
         ("failed", DELIVERY, attempt(round_=0)),
         ("failed", DELIVERY, attempt(sent=False)),
+        ("failed", DELIVERY, attempt().model_copy(update={"outcome": "undelivered"})),
+        ("failed", DELIVERY, attempt().model_copy(update={"outcome": "superseded"})),
         ("failed", DELIVERY, None),
         ("done", None, None),
         ("delivered", None, attempt()),
@@ -61,6 +63,12 @@ def test_it_is_pulled_by_so_many_in_a_row_and_by_nothing_else(ends: list[tuple[s
 def test_a_picture_that_lands_opens_the_way(outcome: str) -> None:
     """Fetched or uploaded."""
     assert Brake(IN_A_ROW - 1).after(outcome, None, None, WHOSE) == Brake()
+
+
+@pytest.mark.parametrize(("stored", "in_vain"), [(3, 3), (None, 0), ("3", 0), (True, 0), (-1, 0), ({}, 0)])
+def test_a_count_that_cannot_be_read_is_none(stored: object, in_vain: int) -> None:
+    """It is advice: what an older or a newer version wrote there is no error."""
+    assert Brake.from_json(stored) == Brake(in_vain)
 
 
 def test_it_stays_pulled() -> None:

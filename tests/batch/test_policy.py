@@ -65,7 +65,7 @@ def test_another_run_under_the_old_id_opens_the_next_round(
 ) -> None:
     """A DAG run that was deleted and comes back has the old max_tries: only when it began tells the two apart."""
     ended = end(2).model_copy(update={"run_started": then})
-    assert round_of(ended, 3, now) == (Round(3) if opens else Round(2, ended))
+    assert round_of(ended, 3, now) == (Round(3, unasked=True) if opens else Round(2, ended))
 
 
 def test_the_first_round_is_number_zero() -> None:
@@ -95,6 +95,7 @@ def allowed(
     on_lost: OnLost = "fail",
     followed: bool = False,
     asked: bool = False,
+    unasked: bool = False,
 ) -> bool:
     """Ask for this run, three purchases a round."""
     return may_buy_again(
@@ -106,7 +107,19 @@ def allowed(
         on_lost=on_lost,
         followed=followed,
         asked=asked,
+        unasked=unasked,
     )
+
+
+@pytest.mark.parametrize("outcome", ["lost", "failed"])
+def test_a_run_that_came_back_asks_for_nothing(outcome: AttemptOutcome) -> None:
+    """A database that was made anew gives its runs other times: nobody looked at what may have been paid."""
+    delivery = Failure(kind="delivery", message="It never landed.")
+    last = attempt(outcome).model_copy(update={"failure": delivery if outcome == "failed" else None})
+    assert allowed(last, round_number=1, in_round=0)
+    assert not allowed(last, round_number=1, in_round=0, unasked=True)
+    assert allowed(last, round_number=1, in_round=0, unasked=True, asked=True)
+    assert allowed(attempt("failed"), round_number=1, in_round=0, unasked=True)
 
 
 def test_failures_are_bought_again_only_where_that_can_help() -> None:

@@ -104,6 +104,18 @@ def test_a_run_that_was_deleted_and_comes_back_under_its_id_is_looked_at_anew(da
         assert day.picture(f"gs://{day.bucket}/print/day/1.jpg").size == (80, 60)
 
 
+def test_a_run_that_comes_back_asks_for_no_second_pictures(day: Workshop) -> None:
+    """Breaks if a database that was made anew, whose runs began at other times, buys what was paid and did not land."""
+    day.emulator.switches({"size_multiple": 8})
+    for hour in (7, 8):
+        with pytest.raises(AirflowFailException, match="6 of 6 images failed"):
+            run(day, dag_run=DagRun(datetime(2026, 1, 1, hour, tzinfo=UTC)), verify="strict")
+        assert day.counts() == [1] * 6
+    with pytest.raises(AirflowFailException, match="6 of 6 images failed"):
+        run(day, ti=TaskInstance(task_id="day", max_tries=1), verify="strict")
+    assert day.counts() == [1] * 12
+
+
 def test_failures_that_are_tolerated_are_green(day: Workshop) -> None:
     """Breaks if one bad picture fails a day, or if it is not named in the dead letter."""
     day.upload("raw/day/4.png", b"broken")

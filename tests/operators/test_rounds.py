@@ -77,6 +77,16 @@ def test_a_run_that_comes_back_under_its_old_id_begins_anew(workshop: Workshop) 
     assert workshop.counts() == [1, 1]
 
 
+def test_a_run_that_comes_back_asks_for_no_second_picture(workshop: Workshop) -> None:
+    """Breaks if a database that was made anew, whose runs began at other times, buys what was paid and did not land."""
+    workshop.upload()
+    workshop.emulator.switches({"size_multiple": 8})
+    for day in (1, 2):
+        with pytest.raises(AirflowFailException, match="refused: it has"):
+            workshop.run(dag_run=DagRun(datetime(2026, 1, day, tzinfo=UTC)), verify="strict")
+    assert workshop.counts() == [1]
+
+
 def test_a_resume_without_its_record_says_so_and_a_retry_adopts(workshop: Workshop) -> None:
     """Breaks if a cleaned up workspace is a KeyError, or its paid picture is bought again."""
     workshop.upload()
