@@ -11,6 +11,8 @@ from uuid import UUID
 
 from airflow_provider_clarity.runware.pace import earliest, next_look
 
+FIRST: Final = 2.0
+"""Seconds of age before which a task is not looked at here: it takes a deferral longer to come here."""
 NOW: Final = 0.2
 """Seconds before it is due from which on a task has to go with the next sweep."""
 AHEAD: Final = 0.6
@@ -63,10 +65,8 @@ class Schedule:
             look before any may be done is put off; none: as :func:`next_look` says
         :return: when it is due
         """
-        if first_look is None:
-            due = now + next_look(age, self.median)
-        else:
-            due = now + max(first_look, 0.0, earliest(self.median) - age)
+        at_least = max(FIRST, earliest(self.median)) - age
+        due = now + max(next_look(age, self.median) if first_look is None else first_look, at_least, 0.0)
         if known := self._tasks.get(task):
             known.watchers += 1
             known.due = min(known.due, due)

@@ -13,11 +13,12 @@ from airflow_provider_clarity.runware.schedule import Schedule
 def test_a_task_is_due_when_asked_for_or_as_is_usual_for_its_age() -> None:
     """A trigger knows from its worker when the first look is worth while."""
     schedule = Schedule()
-    soon, late, usual = uuid4(), uuid4(), uuid4()
-    assert schedule.watch(soon, 100, first_look=0) == 100
+    soon, late, usual, new = uuid4(), uuid4(), uuid4(), uuid4()
+    assert schedule.watch(soon, 100, age=3, first_look=0) == 100
     assert schedule.watch(late, 100, first_look=30) == 130
-    assert schedule.watch(usual, 100) == pytest.approx(101.5)
-    assert schedule.due(105) == [soon, usual]
+    assert schedule.watch(usual, 100, age=3) == pytest.approx(101.25)
+    assert schedule.watch(new, 100, age=0.5, first_look=0) == 101.5  # whatever is deferred is older by then
+    assert schedule.due(105) == [soon, usual, new]
     assert schedule.next_moment() == 100
 
 
@@ -25,9 +26,9 @@ def test_the_second_watcher_may_only_bring_a_look_forward() -> None:
     """One who is in no hurry must not slow down one who is."""
     schedule = Schedule()
     task = uuid4()
-    schedule.watch(task, 0, first_look=5)
-    assert schedule.watch(task, 0, first_look=50) == 5
-    assert schedule.watch(task, 0, first_look=1) == 1
+    schedule.watch(task, 0, age=9, first_look=5)
+    assert schedule.watch(task, 0, age=9, first_look=50) == 5
+    assert schedule.watch(task, 0, age=9, first_look=1) == 1
 
 
 def test_a_task_is_forgotten_with_its_last_watcher() -> None:
@@ -87,7 +88,7 @@ def test_a_sweep_asks_in_whole_arrays() -> None:
     dues = [0.0] * 3 + [0.5] * 4 + [3.0] * 8 + [20.0] * 9
     tasks = [uuid4() for _ in dues]
     for task, due in zip(tasks, dues, strict=True):
-        schedule.watch(task, 0, first_look=due)
+        schedule.watch(task, 0, age=9, first_look=due)
     order = schedule.due(20)
     assert schedule.sweep(0, 10) == order[:10]  # three must go; the array is filled with what comes next
     assert schedule.sweep(0, 100) == order[:15]  # but not with what comes much later
@@ -100,5 +101,5 @@ def test_nothing_that_is_due_stays_behind() -> None:
     schedule = Schedule()
     tasks = {uuid4() for _ in range(101)}
     for task in tasks:
-        schedule.watch(task, 0, first_look=0)
+        schedule.watch(task, 0, age=9, first_look=0)
     assert set(schedule.sweep(0, 100)) == tasks
